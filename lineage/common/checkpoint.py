@@ -1,0 +1,64 @@
+"""Checkpoints: tensors as safetensors, facts as JSON. Never a pickle, never half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, damaged or was made for something else."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write(temporary)`` and move the result to ``path``: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        write(Path(name))
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def save_checkpoint(path: str | Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write PATH.safetensors (tensors) with ``facts`` (JSON) in the file's own header."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    metadata = {"lineage": json.dumps(facts, sort_keys=True)}
+    write_atomically(Path(path), lambda temporary: save_file(contiguous, temporary, metadata))
+
+
+def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], dict]:
+    """Read (state, facts).
+
+    Raises:
+        CheckpointError: no such file, damaged, or a fact differs from ``expect`` (one sentence that
+            names the file, the field and both values), for example another class list.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        facts = _facts(path)
+        state = load_file(path)
+    except Exception as error:  # safetensors raises its own Rust error types
+        raise CheckpointError(f"{path}: damaged or not a lineage checkpoint ({error})") from None
+    for field, wanted in (expect or {}).items():
+        found = facts.get(field)
+        if json.dumps(found, sort_keys=True) != json.dumps(wanted, sort_keys=True):
+            raise CheckpointError(f"{path}: {field} is {found!r}, but {wanted!r} is wanted")
+    return state, facts
+
+
+def _facts(path: Path) -> dict:
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["lineage"])

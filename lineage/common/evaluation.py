@@ -1,0 +1,321 @@
+"""VOC average precision, by the devkit's rule.
+
+Each detection, best score first, looks at the *one* object of its class and picture that it overlaps most.
+Enough overlap and the object still free: a true positive. Enough overlap but already taken, or too little:
+a false positive. Enough overlap with a ``difficult`` object: neither, and the detection leaves the curve.
+
+Source: VOCevaldet.m and VOCap.m of the VOC devkit; py-faster-rcnn, lib/datasets/voc_eval.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Picture = Mapping[str, Tensor]  # one picture's detections or targets
+
+
+class Curve(NamedTuple):
+    """One class's precision and recall after each counted detection, best score first."""
+
+    recall: Floats  # (K,) never decreases
+    precision: Floats  # (K,)
+    scores: Floats  # (K,) never increases
+
+
+@dataclass(frozen=True)
+class VOCResult:
+    """What :func:`evaluate_voc` found; labels are 1..C."""
+
+    ap: dict[int, float]  # nan for a class without an object that counts
+    map: float  # mean over the classes that are not nan; nan if all are
+    curves: dict[int, Curve]
+
+
+def evaluate_voc(
+    detections: Sequence[Picture],
+    targets: Sequence[Picture],
+    num_classes: int,
+    iou_threshold: float = 0.5,
+    use_11_point: bool = True,
+) -> VOCResult:
+    """Average precision a class and their mean.
+
+    All pictures and classes are matched at once: objects are sorted by (picture, class), so each
+    detection's rivals are one slice, and only the pairs of those slices are ever formed.
+
+    Args:
+        detections: one dict a picture: ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,) in 1..C.
+        targets: one dict a picture, same order: ``boxes`` (G, 4), ``labels`` (G,), ``difficult`` (G,) bool.
+        num_classes: C, without background.
+        iou_threshold: in (0, 1]; an overlap of at least this is a match (devkit: ``ov >= minoverlap``).
+        use_11_point: VOC2007's average of 11 points; otherwise the area under the curve (VOC2010 on).
+    Raises:
+        ValueError: names the picture, the field and the value that is wrong.
+    """
+    found, truth = flatten(detections, targets, num_classes, iou_threshold)
+    best_iou, best = _most_overlapping(found, truth, num_classes)  # (N,), (N,)
+
+    order = np.lexsort((-found.scores, found.labels))  # by class, then score; equal scores keep their order
+    best, matched = best[order], (best_iou >= iou_threshold)[order]
+    ignored = np.zeros(len(order), dtype=bool)  # (N,)
+    ignored[matched] = truth.difficult[best[matched]]
+    rivals = np.flatnonzero(matched & ~ignored)
+    first = np.unique(best[rivals], return_index=True)[1]  # the best-scored detection of each object
+    true_positive = np.zeros(len(order), dtype=bool)  # (N,)
+    true_positive[rivals[first]] = True
+
+    order, true_positive = order[~ignored], true_positive[~ignored]
+    labels, scores = found.labels[order], found.scores[order]
+    counts = np.bincount(truth.labels[~truth.difficult], minlength=num_classes + 1)  # (C + 1,)
+    bounds = np.searchsorted(labels, np.arange(1, num_classes + 2))
+    ap, curves = {}, {}
+    for label in range(1, num_classes + 1):
+        rows = slice(bounds[label - 1], bounds[label])
+        curve = _curve(true_positive[rows], scores[rows], int(counts[label]))
+        ap[label] = _average_precision(curve, int(counts[label]), use_11_point)
+        curves[label] = curve
+    return VOCResult(ap, _mean(ap), curves)
+
+
+def voc_ap_11_point(recall: Floats, precision: Floats) -> float:
+    """Mean over recall thresholds 0, 0.1 .. 1 of the best precision at that recall or more (VOC2007).
+
+    Args:
+        recall: (K,) never decreasing. precision: (K,).
+    The thresholds are i * 0.1 in floating point, as in py-faster-rcnn: a recall of exactly 3/10 falls short
+    of the fourth, 0.30000000000000004. Published figures have that in them, so it stays.
+    """
+    envelope = np.append(_envelope(precision), 0.0)  # 0: a recall that was never reached
+    at = np.searchsorted(recall, np.arange(11) * 0.1, side="left")  # (11,)
+    return float(sum(envelope[at] / 11))
+
+
+def voc_ap_area(recall: Floats, precision: Floats) -> float:
+    """Area under the precision envelope, the curve made monotone from the right (VOC2010 on).
+
+    Args:
+        recall: (K,) never decreasing. precision: (K,).
+    """
+    steps = np.diff(recall, prepend=0.0)
+    rises = steps != 0
+    return float(np.sum(steps[rises] * _envelope(precision)[rises]))
+
+
+def _envelope(precision: Floats) -> Floats:
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def _curve(true_positive: npt.NDArray[np.bool_], scores: Floats, objects: int) -> Curve:
+    hits = np.cumsum(true_positive)
+    recall = hits / objects if objects else np.full(len(hits), np.nan)
+    return Curve(recall, hits / np.arange(1, len(hits) + 1), scores)
+
+
+def _average_precision(curve: Curve, objects: int, use_11_point: bool) -> float:
+    if objects == 0:
+        return math.nan
+    return (voc_ap_11_point if use_11_point else voc_ap_area)(curve.recall, curve.precision)
+
+
+def _mean(ap: dict[int, float]) -> float:
+    known = [value for value in ap.values() if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _most_overlapping(found: Flat, truth: Flat, num_classes: int) -> tuple[Floats, Integers]:
+    """Each detection's largest IoU (N,) with an object of its picture and class; that object's index (N,).
+
+    Among equals the first object; IoU -1 where there is none.
+    """
+    by_key = np.argsort(truth.key(num_classes), kind="stable")
+    sorted_keys, keys = truth.key(num_classes)[by_key], found.key(num_classes)
+    start = np.searchsorted(sorted_keys, keys, side="left")
+    count = np.searchsorted(sorted_keys, keys, side="right") - start  # (N,) objects of this picture and class
+    iou, index = np.full(len(keys), -1.0), np.zeros(len(keys), dtype=np.int64)
+    rows = np.flatnonzero(count)
+    if len(rows) == 0:
+        return iou, index
+    count, start = count[rows], start[rows]
+    segment = np.cumsum(count) - count  # where each detection's pairs begin
+    detection = np.repeat(rows, count)  # (P,) over all pairs
+    truth_index = by_key[np.arange(len(detection)) + np.repeat(start - segment, count)]  # (P,)
+    overlaps = _pair_iou(found.boxes[detection], truth.boxes[truth_index])  # (P,)
+    iou[rows] = np.maximum.reduceat(overlaps, segment)
+    is_best = np.flatnonzero(overlaps == iou[detection])
+    # Written back to front, so that among equals the first object stays.
+    index[detection[is_best[::-1]]] = truth_index[is_best[::-1]]
+    return iou, index
+
+
+def _pair_iou(a: Floats, b: Floats) -> Floats:
+    """IoU (P,) of boxes a (P, 4) with b (P, 4), one to one; 0 where both have no area."""
+    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
+    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+    overlap = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    union = area_a + area_b - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+# ---- input ------------------------------------------------------------------------------------------
+
+
+class Flat(NamedTuple):
+    """All pictures' boxes in one table."""
+
+    boxes: Floats  # (N, 4)
+    labels: Integers  # (N,)
+    picture: Integers  # (N,)
+    scores: Floats  # (N,) detections only, else empty
+    difficult: npt.NDArray[np.bool_]  # (N,) targets only, else empty
+
+    def key(self, num_classes: int) -> Integers:
+        """One integer (N,) a picture and class."""
+        return self.picture * (num_classes + 1) + self.labels
+
+
+def flatten(
+    detections: Sequence[Picture], targets: Sequence[Picture], num_classes: int, iou_threshold: float = 0.5
+) -> tuple[Flat, Flat]:
+    """Check both lists and lay each out as one table, in double precision.
+
+    Raises:
+        ValueError: one sentence that names the picture, the field and the value.
+    """
+    if len(detections) != len(targets):
+        raise ValueError(f"detections are of {len(detections)} pictures, targets of {len(targets)}")
+    if num_classes < 1:
+        raise ValueError(f"num_classes: expected at least 1, got {num_classes}")
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"iou_threshold: expected a value in (0, 1], got {iou_threshold}")
+    found = _flatten_one("detections", detections, "scores", num_classes)
+    return found, _flatten_one("targets", targets, "difficult", num_classes)
+
+
+def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes: int) -> Flat:
+    for number, picture in enumerate(pictures):
+        _check_picture(f"{kind}[{number}]", picture, extra)
+    lengths = [len(picture["labels"]) for picture in pictures]
+    owner = np.repeat(np.arange(len(pictures)), lengths)  # (N,) the picture of each row
+
+    def column(field: str, dtype: torch.dtype, shape: tuple[int, ...]) -> npt.NDArray:
+        if not pictures:
+            return torch.zeros(shape, dtype=dtype).numpy()
+        return torch.cat([p[field].detach() for p in pictures]).to("cpu", dtype).numpy()
+
+    boxes, labels = column("boxes", torch.float64, (0, 4)), column("labels", torch.int64, (0,))
+
+    def refuse(wrong: npt.NDArray[np.bool_] | np.bool_, field: str, values: npt.NDArray, why: str) -> None:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"{kind}[{owner[row]}][{field!r}]: {why}, got {values[row].tolist()}")
+
+    outside = (labels < 1) | (labels > num_classes)
+    refuse(outside, "labels", labels, f"expected 1..{num_classes} (0 is background)")
+    refuse(~np.all(np.isfinite(boxes), axis=1), "boxes", boxes, "expected finite coordinates")
+    refuse(np.any(boxes[:, 2:] < boxes[:, :2], axis=1), "boxes", boxes, "expected x1 <= x2 and y1 <= y2")
+    scores, difficult = np.zeros(0), np.zeros(0, dtype=bool)
+    if extra == "scores":
+        scores = column("scores", torch.float64, (0,))
+        refuse(~np.isfinite(scores), "scores", scores, "expected finite scores")
+    else:
+        difficult = column("difficult", torch.bool, (0,))
+    return Flat(boxes, labels, owner, scores, difficult)
+
+
+def _check_picture(where: str, picture: Picture, extra: str) -> None:
+    for field in ("boxes", "labels", extra):
+        if not isinstance(picture.get(field), Tensor):
+            raise ValueError(f"{where}[{field!r}]: expected a tensor, got {picture.get(field)!r}")
+    boxes, labels, last = picture["boxes"], picture["labels"], picture[extra]
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{where}['boxes']: expected shape (N, 4), got {tuple(boxes.shape)}")
+    for field, values in (("labels", labels), (extra, last)):
+        if values.dim() != 1 or len(values) != len(boxes):
+            raise ValueError(f"{where}[{field!r}]: expected shape ({len(boxes)},), got {tuple(values.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"{where}['labels']: expected integers, got {labels.dtype}")
+    if extra == "difficult" and last.dtype != torch.bool:
+        raise ValueError(f"{where}['difficult']: expected torch.bool, got {last.dtype}")
+    if extra == "scores" and not last.is_floating_point():
+        raise ValueError(f"{where}['scores']: expected floats, got {last.dtype}")
+
+
+# ---- the definition, in plain loops -----------------------------------------------------------------
+
+
+def evaluate_voc_reference(
+    detections: Sequence[Picture],
+    targets: Sequence[Picture],
+    num_classes: int,
+    iou_threshold: float = 0.5,
+    use_11_point: bool = True,
+) -> VOCResult:
+    """The definition of :func:`evaluate_voc`, as the devkit writes it: one detection after another."""
+    flatten(detections, targets, num_classes, iou_threshold)  # the same complaints
+    ap, curves = {}, {}
+    for label in range(1, num_classes + 1):
+        ranked = [
+            (float(picture["scores"][i]), number, [float(x) for x in picture["boxes"][i]])
+            for number, picture in enumerate(detections)
+            for i in range(len(picture["labels"]))
+            if picture["labels"][i] == label
+        ]
+        ranked.sort(key=lambda detection: -detection[0])  # stable
+        taken = [[False] * len(target["labels"]) for target in targets]
+        objects = sum(int(((t["labels"] == label) & ~t["difficult"]).sum()) for t in targets)
+
+        hits, recall, precision, scores = 0, [], [], []
+        for score, number, box in ranked:
+            target = targets[number]
+            largest, best = -1.0, -1
+            for j in range(len(target["labels"])):
+                if target["labels"][j] == label:
+                    iou = _iou([float(x) for x in target["boxes"][j]], box)
+                    if iou > largest:
+                        largest, best = iou, j
+            if largest >= iou_threshold:
+                if target["difficult"][best]:
+                    continue
+                if not taken[number][best]:
+                    taken[number][best] = True
+                    hits += 1
+            scores.append(score)
+            recall.append(hits / objects if objects else math.nan)
+            precision.append(hits / len(scores))
+        ap[label] = _plain_ap(recall, precision, use_11_point) if objects else math.nan
+        curves[label] = Curve(np.array(recall), np.array(precision), np.array(scores))
+    return VOCResult(ap, _mean(ap), curves)
+
+
+def _iou(a: list[float], b: list[float]) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    overlap = max(width, 0.0) * max(height, 0.0)
+    union = (b[2] - b[0]) * (b[3] - b[1]) + (a[2] - a[0]) * (a[3] - a[1]) - overlap
+    return overlap / union if union > 0 else 0.0
+
+
+def _plain_ap(recall: list[float], precision: list[float], use_11_point: bool) -> float:
+    if use_11_point:
+        total = 0.0
+        for step in range(11):
+            reached = [p for r, p in zip(recall, precision) if r >= step * 0.1]
+            total += max(reached, default=0.0) / 11
+        return total
+    areas, previous = [], 0.0
+    for i, r in enumerate(recall):
+        if r != previous:
+            areas.append((r - previous) * max(precision[i:]))
+            previous = r
+    return float(np.sum(areas))  # NumPy's order of summation, as in the devkit's translation

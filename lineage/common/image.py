@@ -1,0 +1,108 @@
+"""A picture into the network's frame, and boxes there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Frame(NamedTuple):
+    """A picture as the network sees it."""
+
+    pixels: Tensor  # (1, 3, h, w) normalised
+    scale_x: float  # w / W
+    scale_y: float  # h / H
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return (self.pixels.shape[2], self.pixels.shape[3])
+
+    def boxes_in(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) of the picture in the network's frame."""
+        return boxes * self._factors(boxes)
+
+    def boxes_out(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) of the network's frame in the picture."""
+        return boxes / self._factors(boxes)
+
+    def _factors(self, boxes: Tensor) -> Tensor:
+        return boxes.new_tensor([self.scale_x, self.scale_y, self.scale_x, self.scale_y])
+
+
+def check_image(image: Tensor) -> None:
+    """Raise ValueError unless ``image`` is a float (3, H, W) tensor in 0..1: the commonest wrong input."""
+    if not isinstance(image, Tensor) or image.dim() != 3 or image.shape[0] != 3:
+        what = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"image: expected a float tensor (3, H, W), got {what}")
+    if not image.is_floating_point():
+        raise ValueError(f"image: expected floats in 0..1, got {image.dtype}; divide by 255")
+    if image.shape[1] < 1 or image.shape[2] < 1:
+        raise ValueError(f"image: has no pixels, shape {tuple(image.shape)}")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -0.01 and high <= 1.01):  # also true of NaN
+        raise ValueError(f"image: expected RGB in 0..1, got values in {low:.3g}..{high:.3g}")
+
+
+def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(pixels - mean) / std for (..., 3, H, W), ``mean`` and ``std`` a channel."""
+    return (pixels - pixels.new_tensor(mean)[:, None, None]) / pixels.new_tensor(std)[:, None, None]
+
+
+def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> float:
+    """The factor that brings the shorter side to ``shorter`` but the longer to at most ``longer`` pixels.
+
+    Args:
+        shorter: None leaves a picture at its own size (or at what ``longer`` allows).
+    Source: Fast R-CNN section 5.2 (s = 600, capped at 1000).
+    """
+    return min(1.0 if shorter is None else shorter / min(height, width), longer / max(height, width))
+
+
+def to_frame(
+    image: Tensor, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Frame:
+    """Resize (bilinear without antialiasing, as all four originals did) and normalise a picture (3, H, W).
+
+    Sides of the result are whole pixels, so the exact factors are kept a side in the Frame.
+    """
+    height, width = image.shape[1:]
+    scale = resize_factor(height, width, shorter, longer)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels = image[None]
+    if (h, w) != (height, width):
+        pixels = F.interpolate(pixels, size=(h, w), mode="bilinear", align_corners=False)
+    return Frame(normalise(pixels, mean, std), w / width, h / height)
+
+
+def stack_frames(frames: list[Frame]) -> Tensor:
+    """Batch (B, 3, h, w) of frames padded right and below with 0 (the mean colour) to the largest."""
+    h, w = max(f.size[0] for f in frames), max(f.size[1] for f in frames)
+    return torch.cat([F.pad(f.pixels, (0, w - f.size[1], 0, h - f.size[0])) for f in frames])
+
+
+def flip_horizontally(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The mirror image of a picture (3, H, W) and of its boxes (N, 4)."""
+    width = image.shape[2]
+    return image.flip(2), boxes[:, [2, 1, 0, 3]] * boxes.new_tensor([-1, 1, -1, 1]) + boxes.new_tensor([width, 0, width, 0])
+
+
+def as_channels_last(pixels: Tensor) -> Tensor:
+    """The same tensor (B, C, H, W) with channels innermost in memory: oneDNN's and cuDNN's fast layout."""
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def detect_each(
+    detect: Callable[[Tensor, Tensor | None], dict[str, Tensor]], images: list[Tensor], proposals: list[Tensor] | None
+) -> list[dict[str, Tensor]]:
+    """Run ``detect`` on each picture (with its proposals, where given) after :func:`check_image`."""
+    for image in images:
+        check_image(image)
+    given = proposals if proposals is not None else [None] * len(images)
+    return [detect(image, boxes) for image, boxes in zip(images, given, strict=True)]

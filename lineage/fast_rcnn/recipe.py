@@ -1,0 +1,52 @@
+"""Every number of Fast R-CNN, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lineage.common.optimise import Solver
+from lineage.selective_search.settings import ProposalSettings
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """RoI sampling, the two heads and detection: what Faster R-CNN inherits. Lengths in pixels."""
+
+    shorter: int | None = 600  # section 5.2: s = 600; None is the picture's own size
+    longer: int = 1000  # section 5.2: "cap the longest image side at 1000 pixels"
+    rois_per_image: int = 64  # section 2.3: R = 128 RoIs from N = 2 pictures
+    foreground_fraction: float = 0.25  # section 2.3
+    foreground_iou: float = 0.5  # section 2.3
+    background_iou: tuple[float, float] = (0.1, 0.5)  # section 2.3
+    target_stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # BBOX_NORMALIZE_STDS of py-faster-rcnn
+    regression_weight: float = 1.0  # lambda, section 2.3
+    class_std: float = 0.01  # section 2.3: initial weights
+    offset_std: float = 0.001
+    flip: bool = True  # section 2.3: with probability 0.5
+    score_threshold: float = 0.05  # test.py of the repository
+    nms_iou: float = 0.3  # TEST.NMS
+    max_detections: int = 100
+
+
+@dataclass(frozen=True)
+class Recipe(HeadSettings):
+    """Hyper-parameters of Fast R-CNN."""
+
+    proposals: ProposalSettings = ProposalSettings(mode="fast", width=500, min_side=20, limit=2000)
+    solver: Solver = Solver(
+        "sgd", learning_rate=1e-3, steps=40_000, images_per_step=2, weight_decay=5e-4, decay_at=(30_000,), bias_rate=2.0
+    )  # fmt: skip  # section 2.3
+
+
+PAPER = Recipe()
+
+QUICK = Recipe(
+    shorter=None,
+    longer=640,
+    rois_per_image=32,
+    background_iou=(0.0, 0.5),
+    proposals=ProposalSettings(mode="single", width=None, min_side=10, limit=220),
+    solver=Solver(
+        "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+    ),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Fast R-CNN's training: one procedure, no feature cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lineage.common.image import flip_horizontally
+from lineage.common.optimise import TrainingReport, optimise
+from lineage.data.voc import VOCDataset
+from lineage.fast_rcnn.detector import FastRCNN
+
+Batch = tuple[list[Tensor], list[dict[str, Tensor]], list[Tensor] | None]
+
+
+def train(
+    detector: FastRCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path
+) -> TrainingReport:
+    """Train ``detector`` in place, end to end.
+
+    Args:
+        proposals: (R, 4) a picture of ``dataset``.
+        work_dir: holds what a resumed run needs; emptied at the end.
+    """
+    solver = detector.recipe.solver
+    detector.backbone.freeze_leading_layers()
+
+    def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
+        images, targets, boxes = load_batch(dataset, indices, generator, detector, proposals)
+        return detector.losses(images, targets, boxes, generator)
+
+    detector.train()
+    losses = optimise(
+        [detector], losses_of, len(dataset), solver, seed=seed, label="Fast R-CNN: train",
+        resume=work_dir / "train.safetensors",
+    )  # fmt: skip
+    detector.eval()
+    return TrainingReport("end to end", solver.steps, solver.steps * solver.images_per_step, 0, losses)
+
+
+def load_batch(
+    dataset: VOCDataset,
+    indices: list[int],
+    generator: torch.Generator,
+    detector: FastRCNN,
+    proposals: list[Tensor] | None = None,
+) -> Batch:
+    """Pictures, targets and proposals of a minibatch, each picture mirrored with probability 0.5."""
+    device = next(detector.parameters()).device
+    images, targets, regions = [], [], []
+    for index in indices:
+        image, target = dataset[index]
+        boxes = proposals[index] if proposals is not None else torch.zeros(0, 4)
+        if detector.recipe.flip and torch.rand((), generator=generator) < 0.5:
+            count = len(boxes)
+            image, both = flip_horizontally(image, torch.cat([boxes, target["boxes"]]))
+            boxes, target = both[:count], {**target, "boxes": both[count:]}
+        images.append(image.to(device))
+        targets.append(target)
+        regions.append(boxes)
+    return images, targets, regions if proposals is not None else None

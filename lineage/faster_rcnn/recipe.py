@@ -1,0 +1,72 @@
+"""Every number of Faster R-CNN, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lineage.common.optimise import Solver
+from lineage.fast_rcnn.recipe import HeadSettings
+
+
+@dataclass(frozen=True)
+class RPNSettings:
+    """The region proposal network. Lengths in pixels of the network's input."""
+
+    base_size: int = 16  # generate_anchors.py: the anchor of scale 1 covers one cell
+    scales: tuple[float, ...] = (8, 16, 32)  # section 3.3: 128^2, 256^2, 512^2
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width: 1:2, 1:1, 2:1
+    channels: int = 512  # section 3.1: 256 for ZF, 512 for VGG16
+    std: float = 0.01  # section 3.1.3: initial weights
+    foreground_iou: float = 0.7  # section 3.1.2
+    background_iou: tuple[float, float] = (0.0, 0.3)
+    anchors_per_image: int = 256  # section 3.1.3
+    foreground_fraction: float = 0.5  # "a ratio of up to 1:1"
+    regression_weight: float = 10.0  # lambda, section 3.1.2
+    smooth_l1_beta: float = 1.0  # "the robust loss function defined in [2]"
+    keep_border_anchors: bool = False  # section 3.3: cross-boundary anchors are ignored in training
+    min_size: float = 16.0  # RPN_MIN_SIZE of the repository
+    nms_iou: float = 0.7  # section 3.3
+    before_nms_train: int = 12_000  # RPN_PRE_NMS_TOP_N
+    after_nms_train: int = 2_000  # section 3.3
+    before_nms_test: int = 6_000
+    after_nms_test: int = 300  # table 2
+
+
+@dataclass(frozen=True)
+class Recipe(HeadSettings):
+    """Hyper-parameters of Faster R-CNN."""
+
+    rpn: RPNSettings = RPNSettings()
+    procedure: str = "alternating"  # section 3.2's 4 steps; "joint" is its approximate joint training
+    solver: Solver = Solver(  # joint training; the repository's faster_rcnn_end2end: 70k, lr / 10 at 50k
+        "sgd", learning_rate=1e-3, steps=70_000, images_per_step=1, weight_decay=5e-4, decay_at=(50_000,), bias_rate=2.0
+    )  # fmt: skip
+    rpn_solver: Solver = Solver(  # steps 1 and 3 of 4 (section 3.1.3)
+        "sgd", learning_rate=1e-3, steps=80_000, images_per_step=1, weight_decay=5e-4, decay_at=(60_000,), bias_rate=2.0
+    )  # fmt: skip
+    head_solver: Solver = Solver(  # steps 2 and 4: Fast R-CNN's
+        "sgd", learning_rate=1e-3, steps=40_000, images_per_step=2, weight_decay=5e-4, decay_at=(30_000,), bias_rate=2.0
+    )  # fmt: skip
+
+
+PAPER = Recipe()
+
+_QUICK_SOLVER = Solver(
+    "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+)  # fmt: skip
+
+QUICK = Recipe(
+    shorter=None,
+    longer=640,
+    rois_per_image=32,
+    background_iou=(0.0, 0.5),
+    rpn=RPNSettings(
+        base_size=8, scales=(4, 8, 16), channels=64, smooth_l1_beta=1 / 9, anchors_per_image=128, min_size=8,
+        foreground_iou=0.6, before_nms_train=1000, after_nms_train=200, before_nms_test=1000, after_nms_test=200,
+        keep_border_anchors=True,
+    ),
+    procedure="joint",
+    solver=_QUICK_SOLVER,
+    rpn_solver=_QUICK_SOLVER,
+    head_solver=_QUICK_SOLVER,
+)  # fmt: skip

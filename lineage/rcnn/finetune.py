@@ -1,0 +1,95 @@
+"""Fine-tuning the CNN on warped proposals with a (C + 1)-way softmax (section 2.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lineage.backbones import Backbone
+from lineage.common.image import flip_horizontally, normalise
+from lineage.common.matching import LabelledRegions, label_regions
+from lineage.common.optimise import optimise
+from lineage.common.sampling import sample_balanced, seeded_generator
+from lineage.data.voc import VOCDataset
+from lineage.rcnn.recipe import Recipe
+from lineage.rcnn.warp import warp_crops
+
+
+def finetune(
+    backbone: Backbone,
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    recipe: Recipe,
+    *,
+    seed: int,
+    resume: Path | None = None,
+) -> dict[str, float]:
+    """Train ``backbone`` in place; the softmax layer is thrown away afterwards, the SVMs replace it.
+
+    Returns the mean loss over the last tenth of the steps.
+    """
+    device = next(backbone.parameters()).device
+    softmax = nn.Linear(backbone.features, len(dataset.classes) + 1)
+    nn.init.normal_(softmax.weight, std=0.01, generator=seeded_generator(seed, 2))
+    nn.init.zeros_(softmax.bias)
+    softmax.to(device)
+    backbone.freeze_leading_layers()
+
+    def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
+        crops, labels = sample_crops(dataset, proposals, indices, backbone, recipe, generator)
+        scores = softmax(backbone.fc(backbone.pool5(crops.to(device))))  # (B, C + 1)
+        return {"softmax": F.cross_entropy(scores, labels.to(device))}
+
+    backbone.train()
+    losses = optimise(
+        [backbone, softmax], losses_of, len(dataset), recipe.finetune, seed=seed, label="R-CNN: fine-tune", resume=resume
+    )
+    backbone.eval()
+    return losses
+
+
+def sample_crops(
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    indices: list[int],
+    backbone: Backbone,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A minibatch: crops (B, 3, S, S) and labels (B,), a quarter of them foreground.
+
+    The pictures' regions are pooled before drawing, so a picture full of objects gives more of the foreground,
+    as when the original draws from all windows of the training set.
+    """
+    pictures, regions = [], []
+    for index in indices:
+        image, target = dataset[index]
+        region = label_regions(
+            proposals[index], target, foreground=recipe.foreground_iou, background=(0.0, recipe.foreground_iou)
+        )
+        if recipe.flip and torch.rand((), generator=generator) < 0.5:
+            image, boxes = flip_horizontally(image, region.boxes)
+            region = region._replace(boxes=boxes)
+        pictures.append(normalise(image, backbone.mean, backbone.std))
+        regions.append(region)
+    chosen = _draw(regions, len(indices) * recipe.crops_per_image, recipe.foreground_fraction, generator)
+    crops = [
+        warp_crops(picture, region.boxes[rows], backbone.crop_size, recipe.context)
+        for picture, region, rows in zip(pictures, regions, chosen)
+    ]
+    labels = [region.labels[rows] for region, rows in zip(regions, chosen)]
+    return torch.cat(crops), torch.cat(labels)
+
+
+def _draw(
+    regions: list[LabelledRegions], size: int, fraction: float, generator: torch.Generator
+) -> list[Tensor]:
+    """Which rows of each picture's regions are drawn from the pool of all of them."""
+    kind = torch.cat([region.kind for region in regions])
+    owner = torch.repeat_interleave(torch.tensor([len(region.kind) for region in regions]))  # (N,) picture of each
+    first = torch.tensor([0, *[len(region.kind) for region in regions]]).cumsum(0)  # row 0 of each picture
+    rows = torch.cat(sample_balanced(kind, size, fraction, generator))
+    return [rows[owner[rows] == picture] - first[picture] for picture in range(len(regions))]

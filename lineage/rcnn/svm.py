@@ -1,0 +1,152 @@
+"""One linear SVM a class, trained with hard-negative mining (section 2.3; rcnn_train.m).
+
+The pictures are streamed: at any time only the mined negatives are in memory, never all features.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lineage.rcnn.recipe import SVMSettings
+
+
+class PictureFeatures(NamedTuple):
+    """What one picture gives to SVM training, float32 numpy."""
+
+    features: np.ndarray  # (R, D) of the proposals
+    overlaps: np.ndarray  # (R, C) largest IoU of each proposal with a ground truth of each class
+    positives: np.ndarray  # (G, D) of the ground-truth boxes
+    labels: np.ndarray  # (G,) their classes, 1..C
+
+
+class LinearSVMs(nn.Module):
+    """Scores (R, C) = features (R, D) scaled, times the weights of all C classes at once, plus biases."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(classes, features))
+        self.register_buffer("bias", torch.zeros(classes))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.addmm(self.bias, features * self.scale, self.weight.T)
+
+
+@dataclass
+class _ClassProblem:
+    """The examples of one class's SVM, and how far mining has come."""
+
+    positives: np.ndarray  # (P, D)
+    negatives: np.ndarray  # (N, D)
+    fresh: list[np.ndarray]  # mined since the last fit
+    fresh_count: int = 0
+    fits: int = 0
+
+
+def feature_scale(pictures: Iterable[PictureFeatures], target_norm: float, limit: int = 200) -> float:
+    """``target_norm`` over the mean norm of the features of the first ``limit`` pictures (rcnn_feature_stats.m)."""
+    norms = []
+    for picture, _ in zip(pictures, range(limit)):
+        norms.append(np.linalg.norm(picture.features, axis=1))
+    mean = float(np.concatenate(norms).mean()) if norms else 0.0
+    return target_norm / mean if mean > 0 else 1.0
+
+
+def train_svms(
+    pictures: Iterable[PictureFeatures], num_classes: int, settings: SVMSettings, seed: int = 0
+) -> tuple[LinearSVMs, dict[str, list[int]]]:
+    """Fit the SVMs of all classes in one streamed pass of hard-negative mining (per ``settings.epochs``).
+
+    Positives are ground-truth boxes only; negatives are proposals of IoU < ``negative_iou`` with the class;
+    everything between is ignored (appendix B explains why this differs from fine-tuning).
+
+    Args:
+        pictures: can be iterated several times; yields one :class:`PictureFeatures` a picture.
+    Returns:
+        the SVMs, and for the reader {"positives", "hard_negatives", "fits"} a class.
+    Raises:
+        ValueError: no picture has any ground truth.
+    """
+    scale = feature_scale(pictures, settings.feature_norm)
+    problems = _start(pictures, num_classes, scale)
+    svms = LinearSVMs(problems[0].positives.shape[1], num_classes)
+    svms.scale.fill_(scale)
+    weights, biases = svms.weight.numpy(), svms.bias.numpy()  # views: fitting writes into the module
+    # First model: a few random negatives; with weights at 0 every negative "scores" 0 and would be hard.
+    started = [False] * num_classes
+    for _ in range(settings.epochs):
+        for picture in pictures:
+            features = picture.features.astype(np.float32) * scale  # (R, D)
+            scores = features @ weights.T + biases  # (R, C)
+            negative = picture.overlaps < settings.negative_iou  # (R, C)
+            hard = negative & ((scores > settings.hard_above) | ~np.array(started))
+            for c, problem in enumerate(problems):
+                if not len(problem.positives) or not hard[:, c].any():
+                    continue
+                problem.fresh.append(features[hard[:, c]])
+                problem.fresh_count += int(hard[:, c].sum())
+                if problem.fresh_count >= settings.refit_after:
+                    weights[c], biases[c] = _refit(problem, settings, seed)
+                    started[c] = True
+    for c, problem in enumerate(problems):
+        if len(problem.positives) and (problem.fresh or not started[c]):
+            weights[c], biases[c] = _refit(problem, settings, seed)
+        elif not len(problem.positives):
+            biases[c] = -np.inf  # a class never seen is never detected
+    svms.bias.nan_to_num_(neginf=-1e6)
+    summary = {
+        "positives": [len(p.positives) for p in problems],
+        "hard_negatives": [len(p.negatives) for p in problems],
+        "fits": [p.fits for p in problems],
+    }
+    return svms, summary
+
+
+def _start(pictures: Iterable[PictureFeatures], num_classes: int, scale: float) -> list[_ClassProblem]:
+    positives: list[list[np.ndarray]] = [[] for _ in range(num_classes)]
+    width = 0
+    for picture in pictures:
+        width = picture.features.shape[1]
+        for feature, label in zip(picture.positives, picture.labels):
+            positives[label - 1].append(feature.astype(np.float32) * scale)
+    if not any(positives):
+        raise ValueError("SVM training: no picture has a ground-truth object that is not difficult")
+    empty = np.empty((0, width), np.float32)
+    return [_ClassProblem(np.stack(p) if p else empty, empty, []) for p in positives]
+
+
+def _refit(problem: _ClassProblem, settings: SVMSettings, seed: int) -> tuple[np.ndarray, float]:
+    """Fit on positives and all negatives kept so far, then drop the easy ones (rcnn_train.m)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    problem.negatives = np.concatenate([problem.negatives, *problem.fresh])
+    problem.fresh, problem.fresh_count = [], 0
+    problem.fits += 1
+    if not len(problem.negatives):
+        return np.zeros(problem.positives.shape[1], np.float32), 1.0  # nothing speaks against the class
+    x = np.concatenate([problem.positives, problem.negatives])
+    y = np.repeat([1, 0], [len(problem.positives), len(problem.negatives)])
+    svm = LinearSVC(
+        C=settings.C, loss="hinge", dual=True, intercept_scaling=settings.bias,
+        class_weight={1: settings.positive_weight, 0: 1.0}, random_state=seed, max_iter=2000, tol=1e-3,
+    )  # fmt: skip  # liblinear's -s 3 -B 10 -w1 2
+    with warnings.catch_warnings():  # at max_iter liblinear warns; the next refit has more data anyway
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        svm.fit(x, y)
+    weight, bias = svm.coef_[0].astype(np.float32), float(svm.intercept_[0])
+    keep = problem.negatives @ weight + bias >= settings.evict_below
+    problem.negatives = problem.negatives[keep]
+    return weight, bias
+

@@ -1,0 +1,50 @@
+"""R-CNN's training: three separate procedures, with a feature cache between the first and the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lineage.common.optimise import TrainingReport, run_once
+from lineage.data.voc import VOCDataset
+from lineage.rcnn.detector import RCNN
+from lineage.rcnn.features import cache_features, fit_from_cache
+from lineage.rcnn.finetune import finetune
+
+
+def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path) -> TrainingReport:
+    """Fine-tune, cache features, fit SVMs, fit regressors. ``detector`` is trained in place.
+
+    Args:
+        proposals: (R, 4) a picture of ``dataset``.
+        work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
+    """
+    recipe = detector.recipe
+    tuned = work_dir / "finetuned.safetensors"
+    losses = run_once(
+        tuned,
+        detector.backbone,
+        lambda: finetune(
+            detector.backbone, dataset, proposals, recipe, seed=seed, resume=work_dir / "finetune.safetensors"
+        ),
+    )
+
+    @torch.inference_mode()
+    def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        device = next(detector.parameters()).device
+        pool5, fc7 = detector.features(image.to(device), boxes.to(device))
+        return pool5.cpu(), fc7.cpu()
+
+    cache = cache_features(
+        dataset, proposals, extract, work_dir / "features", min_pair_iou=recipe.regression.min_iou, label="R-CNN: features"
+    )
+    detector.svms, detector.regressors = fit_from_cache(cache, len(dataset.classes), recipe.svm, recipe.regression, seed)
+    report = TrainingReport(
+        procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
+        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache.nbytes, losses=losses,
+    )  # fmt: skip
+    cache.remove()
+    tuned.unlink(missing_ok=True)
+    return report

@@ -1,0 +1,56 @@
+"""Every number of SPP-net, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lineage.common.optimise import Solver
+from lineage.rcnn.recipe import RegressionSettings, SVMSettings
+from lineage.selective_search.settings import ProposalSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters of SPP-net. Lengths in pixels."""
+
+    proposals: ProposalSettings
+    finetune: Solver
+    scales: tuple[int | None, ...]  # shorter sides (None: the picture's own size); each window is read at the scale that brings it nearest view**2
+    longer: int  # the longer side never exceeds this
+    levels: tuple[int, ...]  # the pyramid, finest first
+    corrected_mapping: bool  # cells by their receptive field's true centre, not by stride alone
+    view: int = 224  # section 4.1: the window's area nearest to 224 x 224
+    regions_per_image: int = 64  # of a fine-tuning minibatch
+    foreground_fraction: float = 0.25  # section 4.3
+    foreground_iou: float = 0.5
+    background_iou: tuple[float, float] = (0.1, 0.5)  # section 4.3: negatives [0.1, 0.5)
+    svm: SVMSettings = field(default_factory=SVMSettings)  # "following the practice in [7]", R-CNN
+    regression: RegressionSettings = field(default_factory=lambda: RegressionSettings(min_iou=0.5))
+    score_threshold: float = -1.1
+    nms_iou: float = 0.3  # section 4.1: "greedily suppressed with 30% threshold"
+    max_detections: int = 100
+
+
+PAPER = Recipe(
+    proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=2000),  # section 4.1
+    finetune=Solver(
+        "sgd", learning_rate=1e-3, steps=300_000, images_per_step=2, weight_decay=5e-4, decay_at=(250_000,), bias_rate=2.0
+    ),  # section 4.3: 250k minibatches at 1e-3, then 50k at 1e-4
+    scales=(480, 576, 688, 864, 1200),  # section 4.1
+    longer=3000,
+    levels=(6, 3, 2, 1),  # section 4.1: 50 bins
+    corrected_mapping=False,
+)  # fmt: skip
+
+QUICK = Recipe(
+    proposals=ProposalSettings(mode="single", width=None, min_side=10, limit=220),
+    finetune=Solver(
+        "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+    ),
+    scales=(None,),
+    longer=640,
+    levels=(4, 2, 1),  # the two-stage post's 21 bins
+    corrected_mapping=True,
+    regions_per_image=32,
+    background_iou=(0.0, 0.5),
+)  # fmt: skip

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from lineage import viz
+from lineage.common.evaluation import Curve, VOCResult
+
+IMAGE = torch.full((3, 60, 80), 0.5)
+BOXES = torch.tensor([[5.0, 20, 30, 50], [40, 30, 70, 55]])
+
+
+def rendered(figure):
+    """The figure as pixels, (H, W, 3)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+def has_colour(pixels, colour):
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return (np.abs(pixels.astype(int) - wanted).max(axis=2) <= 2).sum() > 10
+
+
+def inside_the_picture(figure):
+    """No text leaves the figure."""
+    figure.canvas.draw()
+    whole = figure.bbox
+    artists = [text for ax in figure.axes for text in [*ax.texts, ax.title, *ax.get_yticklabels()]]
+    for text in (a for a in artists if a.get_text() and a.get_visible()):
+        box = text.get_window_extent()
+        assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1, text
+        assert box.y0 >= whole.y0 - 1 and box.y1 <= whole.y1 + 1, text
+    return True
+
+
+def test_boxes_carry_class_and_score():
+    figure = viz.draw_boxes(IMAGE, BOXES, torch.tensor([2, 1]), torch.tensor([0.876, 0.5]), ["disc", "ring"])
+    assert texts(figure) == ["ring 0.88", "disc 0.50"]
+    pixels = rendered(figure)
+    assert has_colour(pixels, viz.PALETTE[0]) and has_colour(pixels, viz.PALETTE[1])
+    assert not has_colour(pixels, viz.PALETTE[5])
+
+
+def test_boxes_without_labels_or_without_any():
+    assert texts(viz.draw_boxes(IMAGE, BOXES)) == []
+    assert texts(viz.draw_boxes(IMAGE, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))) == []
+
+
+def test_box_lies_where_its_pixels_are():
+    image = torch.zeros(3, 60, 80)
+    image[:, 20:50, 5:30] = 1
+    figure = viz.draw_boxes(image, BOXES[:1])
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    assert ax.images[0].get_extent() == [0, 80, 60, 0]  # pixel 0 begins at 0, not at -0.5
+    patch = ax.patches[-1]
+    assert (patch.get_x(), patch.get_y(), patch.get_width(), patch.get_height()) == (5, 20, 25, 30)
+
+
+def test_labels_at_the_edges_are_not_cut():
+    corners = torch.tensor([[0.0, 0, 10, 10], [70, 0, 80, 10], [70, 50, 80, 60], [0, 50, 10, 60]])
+    labels = torch.ones(4, dtype=torch.int64)
+    assert inside_the_picture(viz.draw_boxes(IMAGE, corners, labels, torch.rand(4), ["a very long name"]))
+
+
+def test_classes_have_colours_of_their_own():
+    styles = [viz.class_style(label) for label in range(1, 21)]
+    assert len(set(styles)) == 20
+    assert viz.class_style(3) == viz.class_style(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((IMAGE, torch.zeros(4)), r"boxes: expected shape \(N, 4\)"),
+        ((IMAGE, BOXES, torch.tensor([1])), "labels: expected 2 values"),
+        ((IMAGE, BOXES, torch.tensor([1, 2]), torch.rand(3)), "scores: expected 2 values"),
+        ((IMAGE, BOXES, torch.tensor([0, 1]), None, ["a"]), r"labels: 0 is outside 1\.\.1"),
+        ((IMAGE * 255, BOXES), r"0\.\.1"),
+    ],
+)
+def test_bad_input_is_one_clear_message(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        viz.draw_boxes(*arguments)
+
+
+def test_proposals_say_what_they_find():
+    proposals = torch.cat([BOXES[:1] + 1, torch.rand(50, 4).cumsum(dim=1) * 5])
+    figure = viz.draw_proposals(IMAGE, proposals, BOXES, count=20)
+    assert figure.axes[0].get_title() == "20 of 51 proposals: 1 of 2 objects found at IoU 0.5"
+    assert has_colour(rendered(figure), viz.HIT)
+    assert not has_colour(rendered(viz.draw_proposals(IMAGE, proposals[1:], BOXES)), viz.HIT)
+    assert viz.draw_proposals(IMAGE, torch.zeros(0, 4)).axes[0].get_title() == "0 of 0 proposals"
+
+
+def test_crops_in_a_grid():
+    figure = viz.draw_crops(torch.rand(5, 3, 8, 8), list("abcde"), columns=3)
+    assert len(figure.axes) == 6 and sum(len(ax.images) for ax in figure.axes) == 5
+    assert [ax.get_title() for ax in figure.axes] == [*"abcde", ""]
+    assert len(viz.draw_crops([]).axes) == 8
+    grey = torch.zeros(1, 3, 8, 8)  # 0 after normalisation is the mean colour
+    shown = viz.draw_crops(grey, normalised=True).axes[0].images[0].get_array()
+    assert np.allclose(shown[0, 0], [0.485, 0.456, 0.406], atol=1e-3)
+
+
+def test_pooling_bins_cover_what_roi_pool_reads():
+    """Each bin's maximum of a feature map of distinct values is torchvision's output."""
+    from torchvision.ops import roi_pool
+
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 1, 20, 20, generator=generator)
+    for _ in range(20):
+        corner = torch.rand(2, generator=generator) * 150
+        box = torch.cat([corner, corner + 10 + torch.rand(2, generator=generator) * 140])
+        pooled = roi_pool(features, torch.cat([torch.zeros(1), box])[None], (3, 4), 1 / 16)[0, 0]
+        cells = (viz.pooling_bins(box, (3, 4), 16) / 16).long()  # (3, 4, 4)
+        for row in range(3):
+            for column in range(4):
+                x1, y1, x2, y2 = cells[row, column].tolist()
+                inside = features[0, 0, y1:y2, x1:x2]
+                assert pooled[row, column] == (inside.max() if inside.numel() else 0)
+
+
+def test_bins_and_anchors_are_all_drawn():
+    figure = viz.draw_bins(IMAGE, BOXES[0], (2, 3), stride=8)
+    assert len(figure.axes[0].patches) == 2 * 3 + 1
+    anchors = torch.tensor([[-84.0, -40, 99, 55], [-56, -56, 71, 71], [-36, -80, 51, 95]])
+    ax = viz.draw_anchors(IMAGE, anchors).axes[0]
+    assert len(ax.patches) == 3 + 1
+    assert ax.get_xlim()[0] < -84 and ax.get_xlim()[1] > 99 and min(ax.get_ylim()) < -80
+    assert [patch.get_linestyle() for patch in ax.patches[:3]] == [":", "-", "--"]  # wide, square, tall
+
+
+def test_pr_curves():
+    empty = np.zeros(0)
+    curves = {
+        1: Curve(np.array([0.5, 1.0]), np.array([1.0, 1.0]), np.array([0.9, 0.8])),
+        2: Curve(empty, empty, empty),
+        3: Curve(empty, empty, empty),
+    }
+    result = VOCResult({1: 1.0, 2: 0.0, 3: math.nan}, 0.5, curves)
+    figure = viz.plot_pr_curves(result, ["disc", "ring", "star"])
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["disc 1.000", "ring 0.000"]
+    assert "mAP 0.500" in figure.axes[0].get_title()
+    assert has_colour(rendered(figure), viz.class_style(1)[0])
+
+
+MS = {
+    "R-CNN": {"propose": 180.0, "features": 8200.0, "classify": 3.2, "refine": 1.0, "suppress": 0.6},
+    "Faster R-CNN": {"propose": 1.2, "features": 14.0, "classify": 9.0, "refine": 0.0, "suppress": 0.05},
+}
+
+
+def test_phase_bars_have_lengths_that_compare():
+    figure = viz.plot_phase_bars(MS, {"R-CNN": [0.6, 0.7], "Faster R-CNN": [0.9]})
+    ax, beside = figure.axes
+    assert ax.get_xscale() == "log"
+    ends = sorted(round(p.get_x() + p.get_width(), 6) for p in ax.patches)
+    wanted = [ms for row in MS.values() for ms in row.values() if ms] + [
+        sum(row.values()) for row in MS.values()
+    ]
+    assert ends == sorted(round(ms, 6) for ms in wanted)  # a bar ends at its own time, wherever it stands
+    assert len({patch.get_x() for patch in ax.patches}) == 1  # and all begin at one edge
+    assert {"features 8200", "refine 0", "8385 ms", "24.2 ms"} <= set(texts(figure))
+    assert [text.split("\n")[0] for text in (t.get_text() for t in beside.texts)] == ["0.650", "0.900"]
+    assert inside_the_picture(figure)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"R-CNN": {"propose": 0.0, "features": 0.0}},
+        {"R-CNN": {"propose": 1e6, "features": 1e-4}},
+        {"A": {"features": 100.0}, "B": {"features": 100.0}},
+        {"A": {"features": 10.0}},
+    ],
+)
+@pytest.mark.parametrize("maps", [None, {}, {"A": [math.nan], "R-CNN": [0.0, 1.0]}])
+def test_phase_bars_of_odd_times(rows, maps):
+    figure = viz.plot_phase_bars(rows, maps)
+    assert inside_the_picture(figure)
+    assert rendered(figure).std() > 0
+
+
+def test_drawing_into_axes_that_exist():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert viz.draw_boxes(IMAGE, BOXES, ax=left) is figure
+    assert viz.draw_proposals(IMAGE, BOXES, ax=right, title="mine") is figure
+    assert right.get_title() == "mine" and len(left.images) == 1
+
+
+def test_no_backend_is_chosen_and_matplotlib_waits():
+    """In a fresh interpreter: importing loads no matplotlib, drawing loads no pyplot."""
+    code = (
+        "import sys, torch; from lineage import viz; assert 'matplotlib' not in sys.modules;"
+        "viz.draw_boxes(torch.zeros(3, 9, 9), torch.zeros(0, 4)).savefig('/dev/null', format='png');"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
