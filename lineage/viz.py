@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from lineage.common.evaluation import VOCResult
 
 # Okabe and Ito's colours, told apart by colour-blind readers; after eight classes the line's style changes.
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#F0E442")
 LINE_STYLES = ("solid", "dashed", "dotted")
-MISSED, HIT = "#D55E00", "#009E73"
+HIT, OUTLINE = "#009E73", "#D55E00"
 
 # From dark to light, so that a greyscale print still tells them apart.
 PHASE_COLOURS = {
@@ -186,9 +186,13 @@ def draw_bins(
         ax.axhline(y, color="white", linewidth=0.4, alpha=0.6)
     for row in range(rows):
         for column in range(columns):
-            fill = PALETTE[4] if (row + column) % 2 else PALETTE[0]
-            _rectangle(ax, bins[row, column].tolist(), "white", "solid", 0.8, 0.45, fill)
-    _rectangle(ax, box.tolist(), "black", "dashed", linewidth=2)
+            # Drawn a little small, in turns, so that the row of cells which two neighbours share shows both.
+            odd = (row + column) % 2
+            inset = stride * (0.2 if odd else 0.08)
+            x1, y1, x2, y2 = bins[row, column].tolist()
+            inner = [x1 + inset, y1 + inset, x2 - inset, y2 - inset]
+            _rectangle(ax, inner, "white" if odd else "black", "solid", linewidth=1.6)
+    _rectangle(ax, box.tolist(), OUTLINE, "dashed", linewidth=2.4)
     return _figure_of(ax)
 
 
@@ -209,7 +213,7 @@ def draw_anchors(
     shape = (sizes[:, 1] / sizes[:, 0]).log2().round().sign().tolist()
     scales = sorted(set(scale))
     for box, s, r in zip(anchors.tolist(), scale, shape):
-        colour = (PALETTE[5], PALETTE[4], PALETTE[2], PALETTE[6], PALETTE[0])[scales.index(s) % 5]
+        colour = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5], PALETTE[0])[scales.index(s) % 5]
         _rectangle(ax, box, colour, {0: "solid", 1: "dashed", -1: "dotted"}[int(r)], linewidth=1.8)
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2
     ax.plot(*centres.T.tolist(), "+", color="black", markersize=8)
@@ -274,9 +278,10 @@ def plot_phase_bars(
         _draw_maps(beside, [maps.get(name, ()) for name in ms_by_phase], len(phases) + 1.4)
     else:
         ax = figure.subplots()
-    values = [ms for row in ms_by_phase.values() for ms in row.values() if ms > 0] or [1.0]
     totals = [sum(row.values()) for row in ms_by_phase.values()]
-    left = 10.0 ** math.floor(math.log10(max(min(values), max(values) * 1e-5)) - 0.01)
+    positive = [ms for row in ms_by_phase.values() for ms in row.values() if ms > 0] or [1.0]
+    left = 10.0 ** math.floor(math.log10(max(min(positive), max(positive) * 1e-5)) - 0.01)
+    right = max([*totals, left * 10])
     step = len(phases) + 1.4
     for i, (row, total) in enumerate(zip(ms_by_phase.values(), totals)):
         top = i * step
@@ -292,12 +297,9 @@ def plot_phase_bars(
                     top + j, ms - left, 0.86, left=left, color=PHASE_COLOURS.get(phase, "#777777"),
                     edgecolor="black", linewidth=0.6,
                 )  # fmt: skip
-            _bar_label(ax, f"{phase} {milliseconds(ms)}", max(ms, left), top + j, phase, left, max(totals))
+            _bar_label(ax, f"{phase} {milliseconds(ms)}", max(ms, left), top + j, phase, left, right)
     ax.set_xscale("log")
-    # Room on the right for the sum's label, which stands outside its bar.
-    ax.set_xlim(
-        left, max(max(totals, default=1.0), left * 10) * (max(totals, default=1) / left) ** 0.16 * 1.6
-    )
+    ax.set_xlim(left, right * 1.6 * (right / left) ** 0.16)  # room for the sum's label, outside its bar
     ax.set_yticks([i * step + (len(phases) - 1) / 2 for i in range(len(ms_by_phase))], list(ms_by_phase))
     ax.set_ylim(len(ms_by_phase) * step - 1.2, -1.2)
     ax.set_xlabel("milliseconds a picture (logarithmic); pale: all phases together", fontsize=9)
@@ -400,16 +402,12 @@ def _rectangle(
     style: str,
     linewidth: float,
     alpha: float = 1.0,
-    fill: str | None = None,
 ) -> None:
     from matplotlib.patches import Rectangle
 
     x1, y1, x2, y2 = box
-    patch = Rectangle(
-        (x1, y1), x2 - x1, y2 - y1, linewidth=linewidth, edgecolor=colour, linestyle=style, alpha=alpha,
-        facecolor=fill or "none", fill=fill is not None,
-    )  # fmt: skip
-    ax.add_patch(patch)
+    look: dict[str, Any] = {"linewidth": linewidth, "edgecolor": colour, "linestyle": style, "alpha": alpha}
+    ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **look))
 
 
 def _tag(ax: Axes, box: Sequence[float], text: str, colour: str) -> None:

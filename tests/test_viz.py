@@ -141,7 +141,11 @@ def test_bins_and_anchors_are_all_drawn():
     ax = viz.draw_anchors(IMAGE, anchors).axes[0]
     assert len(ax.patches) == 3 + 1
     assert ax.get_xlim()[0] < -84 and ax.get_xlim()[1] > 99 and min(ax.get_ylim()) < -80
-    assert [patch.get_linestyle() for patch in ax.patches[:3]] == [":", "-", "--"]  # wide, square, tall
+    assert [patch.get_linestyle() for patch in ax.patches[:3]] == [
+        "dotted",
+        "solid",
+        "dashed",
+    ]  # wide, square, tall
 
 
 def test_pr_curves():

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SOURCES = {
-    "D0": 'D0: "Two-Stage Object Detectors", blog post',
-    "D1": 'D1: "Object Detection: An End to End Theoretical Perspective", blog post',
-    "D2": 'D2: "Mystery of Object Detection", blog post; its closing table is borrowed from a survey',
-    "D3": 'D3: "Faster R-CNN, Shaoqing Ren et al., 2016", seminar slides',
-    "D4": 'D4: "Lecture 15: Object Detectors (II)", lecture slides (its bar charts lost their numbers)',
+    "D0": '"Two-Stage Object Detectors", blog post',
+    "D1": '"Object Detection: An End to End Theoretical Perspective", blog post',
+    "D2": '"Mystery of Object Detection", blog post; its closing table is borrowed, it says',
+    "D3": '"Faster R-CNN, Shaoqing Ren et al., 2016", seminar slides',
+    "D4": '"Lecture 15: Object Detectors (II)", lecture slides (its bar charts lost their numbers)',
     "R-CNN paper": "Girshick et al.: Rich feature hierarchies (R-CNN; CVPR 2014, arXiv:1311.2524v5)",
     "R-CNN repository": "rbgirshick/rcnn on GitHub",
     "SPP-net paper": "He, Zhang, Ren, Sun: Spatial pyramid pooling (ECCV 2014, arXiv:1406.4729v4)",

@@ -185,7 +185,7 @@ def _proposal_time(results: Results) -> str:
         )
     return (
         f"Even with its proposals not counted, Fast R-CNN is slower here than Faster R-CNN {times}. "
-        "With as few regions as Faster R-CNN's it can be the quicker: what the RPN gains is selective search gone."
+        "With as few regions it can be the quicker: what the RPN gains is selective search gone."
     )
 
 
@@ -315,7 +315,7 @@ def markdown(results: Results) -> str:
     lines += ["## Published: sources", "", *(f"- {line}" for line in sources(results)), ""]
     lines += ["## Where the sources disagree", ""]
     lines += [f"- {line}" for line in disagreements(results, figures_only=False)]
-    lines += ["", "## Everything published", "", *_markdown_table(_published_table()), ""]
+    lines += ["", "## Everything published", "", *_markdown_table(_published_table(), align="---"), ""]
     lines += [f"- {key}: {title}" for key, title in SOURCES.items()]
     return "\n".join(lines) + "\n"
 
@@ -335,12 +335,12 @@ def _published_table() -> Table:
     return Table("", ("source", "quantity", "detector", "value", "note"), rows)
 
 
-def _markdown_table(table: Table) -> list[str]:
+def _markdown_table(table: Table, align: str = "---:") -> list[str]:
     def line(cells: Sequence[str]) -> str:
-        escaped = (cell.replace("-\n", "").replace("\n", " ").replace("|", "\\|") for cell in cells)
-        return f"| {' | '.join(escaped)} |"
+        flat = (cell.replace("-\n", "").replace("\n", " ").replace("|", "\\|").strip() for cell in cells)
+        return f"| {' | '.join(flat)} |"
 
-    return [line(table.header), line(["---"] + ["---:"] * (len(table.header) - 1)), *map(line, table.rows)]
+    return [line(table.header), line(["---"] + [align] * (len(table.header) - 1)), *map(line, table.rows)]
 
 
 # ---- numbers as text --------------------------------------------------------------------------------

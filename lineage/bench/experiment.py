@@ -1,0 +1,185 @@
+"""From a data set's name to trained detectors and their mAP. Whatever was done before is read from the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import lineage
+from lineage.backbones import Backbone, build_backbone
+from lineage.backbones.pretrain import SOLVER, pretrain
+from lineage.common.checkpoint import load_checkpoint, save_checkpoint
+from lineage.common.evaluation import VOCResult, evaluate_voc
+from lineage.common.progress import track
+from lineage.data.proposals import cached_proposals
+from lineage.data.shapes import classification_crops
+from lineage.data.voc import VOCDataset, open_dataset
+from lineage.detectors import (
+    TITLES,
+    build_detector,
+    load_detector,
+    named_recipe,
+    save_detector,
+    train_detector,
+)
+from lineage.selective_search.settings import ProposalSettings
+
+FAST_MODE_FROM = 300  # one strategy gives some 200 boxes; who asks for more gets the paper's eight
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what. Everything that changes a trained model is a field."""
+
+    data: str
+    backbone: str
+    weights: str | None
+    recipe: str
+    cache: Path
+    device: torch.device
+    proposals: int | None = None
+    procedure: str | None = None  # of Faster R-CNN; None is the recipe's
+    pretraining: bool = True
+    validate: bool = False  # train on "train", test on "val": for making choices
+    steps: int | None = None  # of every gradient procedure, for a quick check
+    pretraining_crops: int = 6000
+    limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
+
+    def datasets(self) -> tuple[VOCDataset, VOCDataset]:
+        """The training and the test split, with one class list."""
+        splits = ("train", "val") if self.validate else ("trainval", "test")
+        train = open_dataset(self.data, splits[0], self.cache / "data", pictures=self.limit_pictures)
+        test = open_dataset(self.data, splits[1], self.cache / "data", classes=train.classes, pictures=self.limit_pictures)
+        return train, test
+
+    def recipe_of(self, generation: str) -> Any:
+        """The named recipe with this experiment's changes."""
+        recipe = named_recipe(generation, self.recipe)
+        if hasattr(recipe, "proposals"):
+            recipe = dataclasses.replace(recipe, proposals=self.proposal_settings(recipe.proposals))
+        if self.procedure is not None and hasattr(recipe, "procedure"):
+            recipe = dataclasses.replace(recipe, procedure=self.procedure)
+        if self.steps is not None:
+            for name in ("finetune", "solver", "rpn_solver", "head_solver"):
+                if hasattr(recipe, name):
+                    solver = dataclasses.replace(getattr(recipe, name), steps=self.steps)
+                    recipe = dataclasses.replace(recipe, **{name: solver})
+        return recipe
+
+    def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
+        """The recipe's selective search, asked for as many proposals as the experiment wants."""
+        if self.proposals is None:
+            return settings
+        mode = "fast" if settings.mode == "single" and self.proposals >= FAST_MODE_FROM else settings.mode
+        return dataclasses.replace(settings, mode=mode, limit=self.proposals)
+
+    def key(self, generation: str, seed: int, train: VOCDataset) -> str:
+        """Names a trained model by all that made it, the package's own code included."""
+        facts = {
+            **{field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self) if field.name != "cache"},
+            "recipe_fields": dataclasses.asdict(self.recipe_of(generation)),
+            "generation": generation,
+            "seed": seed,
+            "pictures": fingerprint(train),
+            "code": code_fingerprint(),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def fingerprint(dataset: VOCDataset) -> str:
+    """Changes when a picture is added to the split or a picture's file is written anew."""
+    digest = hashlib.sha256(repr(dataset.classes).encode())
+    for index, name in enumerate(dataset.ids):
+        stat = dataset.image_path(index).stat()
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def code_fingerprint() -> str:
+    """Of the sources that training depends on: a changed loss must not find yesterday's model."""
+    root = Path(lineage.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        if path.parent.name != "bench" and path.parent != root:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Backbone, dict[str, Any]]:
+    """A fresh backbone, and what is known of its pre-training (empty for published weights)."""
+    if experiment.backbone != "tiny":
+        return build_backbone(experiment.backbone, experiment.weights, seed), {}
+    backbone = build_backbone("tiny", seed=seed)
+    if not experiment.pretraining:
+        return backbone, {"seconds": 0.0, "accuracy": None}
+    solver = SOLVER if experiment.steps is None else dataclasses.replace(SOLVER, steps=experiment.steps)
+    facts = {"solver": dataclasses.asdict(solver), "crops": experiment.pretraining_crops, "seed": seed, "code": code_fingerprint()}
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    path = experiment.cache / "models" / f"tiny-{name}.safetensors"
+    if path.exists():
+        state, found = load_checkpoint(path)
+        backbone.load_state_dict(state)
+        return backbone, found
+    start = time.perf_counter()
+    crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
+    accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=path.with_suffix(".resume.safetensors"))
+    found = {"seconds": time.perf_counter() - start, "accuracy": accuracy}
+    save_checkpoint(path, backbone.state_dict(), found)
+    say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
+    return backbone, found
+
+
+def region_proposals(experiment: Experiment, dataset: VOCDataset) -> list[Tensor]:
+    """The dataset's selective-search boxes, one (R, 4) a picture, through the cache on disk."""
+    settings = experiment.proposal_settings(named_recipe("rcnn", experiment.recipe).proposals)
+    return cached_proposals(dataset, settings, settings.key, experiment.cache / "proposals")
+
+
+def trained_detector(
+    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor], say: Say
+) -> tuple[Any, dict[str, Any]]:
+    """A trained detector on the experiment's device, and the facts of its training."""
+    path = experiment.cache / "models" / f"{generation}-{experiment.key(generation, seed, train)}.safetensors"
+    if path.exists():
+        detector, facts = load_detector(path, generation=generation, classes=list(train.classes))
+        return detector.to(experiment.device), facts
+    backbone, pretraining = pretrained_backbone(experiment, seed, say)
+    detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(experiment.device)
+    work_dir = path.with_suffix(".work")
+    start = time.perf_counter()
+    report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir)
+    seconds = time.perf_counter() - start
+    facts = {
+        "seed": seed, "data": experiment.data, "train_seconds": seconds, "pretraining": pretraining,
+        **dataclasses.asdict(report),
+    }  # fmt: skip
+    save_detector(detector, path, **facts)
+    shutil.rmtree(work_dir, ignore_errors=True)
+    say(f"{TITLES[generation]}, seed {seed}: {report.procedure}, {report.steps} steps in {seconds:.1f} s")
+    return detector, facts
+
+
+def evaluate_detector(
+    detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, label: str
+) -> tuple[VOCResult, list[dict[str, Tensor]]]:
+    """VOC 11-point AP at IoU 0.5 on a split, and the detections. ``proposals`` None: the detector makes its own."""
+    device = next(detector.parameters()).device
+    detections = []
+    for index in track(range(len(dataset)), label, len(dataset)):
+        image, _ = dataset[index]
+        given = None if proposals is None else [proposals[index].to(device)]
+        (found,) = detector([image.to(device)], proposals=given)
+        detections.append({name: tensor.cpu() for name, tensor in found.items()})
+    targets = [dataset.target(index) for index in range(len(dataset))]
+    return evaluate_voc(detections, targets, len(dataset.classes)), detections

@@ -1,0 +1,25 @@
+"""What every test may rely on: two threads, repeatable hypothesis runs, the shared pictures' folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("repeatable")
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(scope="session")
+def bccd() -> Path:
+    """The blood-cell pictures that may lie beside the checkout; tests that need them skip without."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "BCCD"
+    if not folder.is_dir():
+        pytest.skip("the BCCD pictures are not beside this checkout (../shared/data/BCCD)")
+    return folder
