@@ -23,7 +23,8 @@ from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
 from lineage.data.proposals import cached_proposals
 from lineage.data.shapes import classification_crops
-from lineage.data.voc import VOCDataset, open_dataset
+from lineage.data.catalogue import open_dataset
+from lineage.data.voc import VOCDataset
 from lineage.detectors import (
     TITLES,
     build_detector,

@@ -1,0 +1,79 @@
+"""Region proposals on disk: computed once, in parallel, one file a picture, so that an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lineage.common.checkpoint import write_atomically
+from lineage.common.progress import track
+from lineage.data.voc import VOCDataset, read_image
+
+Propose = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 RGB -> (R, 4) float32
+CHUNK = 8  # pictures a task: enough to hide the cost of handing one out
+
+
+class ProposalError(RuntimeError):
+    """A picture's proposals could not be computed; the message names it."""
+
+
+def cached_proposals(
+    dataset: VOCDataset, propose: Propose, key: str, cache_dir: Path, *, jobs: int | None = None
+) -> list[Tensor]:
+    """The proposals (R, 4) of every picture of ``dataset``.
+
+    Args:
+        propose: picklable, so that other processes can run it. key: names the method and all its settings.
+        jobs: processes; None is one a core.
+    Raises:
+        ProposalError: naming the picture for which ``propose`` failed or returned nonsense.
+    """
+    folder = Path(cache_dir) / hashlib.sha256(key.encode()).hexdigest()[:16]
+    pictures = [dataset.image_path(i) for i in range(len(dataset))]
+    files = [folder / f"{path.stem}-{_stamp(path)}.npy" for path in pictures]
+    missing = [i for i, file in enumerate(files) if _read(file) is None]
+    chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
+    if chunks:
+        from joblib import Parallel, delayed
+
+        tasks = (delayed(_compute)([(pictures[i], files[i]) for i in chunk], propose) for chunk in chunks)
+        # The first picture goes alone: it compiles, and the workers then find the compiled code on disk.
+        _compute([(pictures[missing[0]], files[missing[0]])], propose)
+        done = Parallel(n_jobs=jobs or os.cpu_count() or 1, return_as="generator_unordered")(tasks)
+        for _ in track(done, "selective search", len(chunks)):
+            pass
+    return [torch.from_numpy(np.load(file)) for file in files]
+
+
+def _stamp(path: Path) -> str:
+    """Changes with the picture's bytes; the path is in it because two datasets may use one name."""
+    stat = path.stat()
+    return hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:12]
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """The boxes in a cache file; None where it is missing or damaged, and so must be computed."""
+    try:
+        boxes = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return boxes if boxes.ndim == 2 and boxes.shape[1] == 4 else None
+
+
+def _compute(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
+    torch.set_num_threads(1)  # one process a core: more threads would only get in each other's way
+    for picture, file in pairs:
+        pixels = (read_image(picture).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        try:
+            boxes = np.ascontiguousarray(propose(pixels), dtype=np.float32)
+        except Exception as error:
+            raise ProposalError(f"{picture}: no proposals: {error}") from error
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise ProposalError(f"{picture}: proposals must be finite (R, 4), got {boxes.shape}")
+        write_atomically(file, lambda path, boxes=boxes: np.save(path, boxes))

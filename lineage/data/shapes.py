@@ -1,0 +1,265 @@
+"""The embedded default dataset: textured figures on textured ground, in VOC layout, from a seed.
+
+All classes share colours and textures, so only its outline tells a figure's class. Test pictures also use
+textures that no training picture has. Figures occlude each other, leave the picture, and lie among clutter.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lineage.common.progress import track
+from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
+
+GENERATOR_VERSION = 1  # part of the folder's name: raise it whenever the same seed draws other pictures
+VALIDATION = 0.2  # share of trainval that is val
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """The knobs. Lengths in pixels, contrasts as differences of RGB 0..1."""
+
+    objects: tuple[int, int] = (1, 6)
+    sides: tuple[int, int] = (24, 200)  # of an object's box before occlusion and truncation
+    aspect: float = 1.7  # longest side over shortest, at most
+    contrast: float = 0.16  # least distance of a figure's mean colour to the ground around it
+    texture: float = 0.7  # how far a texture's two colours lie apart
+    ground_texture: float = 0.45
+    clutter: int = 9  # at most so many blobs and strokes of no class
+    overlap: float = 0.60  # at most this share of an object may be covered by later ones
+    truncation: float = 0.25  # chance that an object may leave the picture
+    noise: float = 0.035
+    blur: float = 0.9  # sigma, at most
+    lighting: float = 0.35
+
+
+DEFAULT = Difficulty()
+DIFFICULT_VISIBLE = 0.65  # an object less visible than this is marked difficult
+
+
+@dataclass
+class Drawn:
+    """A picture in the making."""
+
+    canvas: np.ndarray  # (H, W, 3) float32, RGB 0..1
+    owner: np.ndarray  # (H, W) int32: which object is seen, 0 = none
+    objects: list[tuple[str, int, bool]]  # class, pixels of the whole figure, truncated
+
+
+def draw_picture(rng: Rng, patterns: tuple[Pattern, ...], knobs: Difficulty = DEFAULT) -> tuple[np.ndarray, list[dict]]:
+    """One picture (H, W, 3) uint8 RGB and its objects: name, box (inclusive, from 1, as VOC), truncated, difficult."""
+    width, height = (320, 240) if rng.random() < 0.8 else (240, 320)
+    width, height = width + int(rng.integers(-20, 21)), height + int(rng.integers(-20, 21))
+    canvas = texture(height, width, two_colours(rng, knobs.ground_texture), patterns, rng)
+    drawn = Drawn(canvas, np.zeros((height, width), np.int32), [])
+    _scatter_clutter(drawn, rng, patterns, int(rng.integers(0, knobs.clutter + 1)))
+    for _ in range(int(rng.integers(knobs.objects[0], knobs.objects[1] + 1))):
+        _place_figure(drawn, rng, patterns, knobs)
+    _strokes(drawn, rng, int(rng.integers(0, 3)))
+    return _expose(drawn.canvas, rng, knobs), _describe(drawn)
+
+
+def _scatter_clutter(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], count: int) -> None:
+    """Blobs of no class: smooth closed curves, textured like everything else."""
+    height, width = drawn.owner.shape
+    for _ in range(count):
+        radius = rng.uniform(8, 45)
+        angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(5, 12))))
+        radii = radius * rng.uniform(0.35, 1.0, len(angles))
+        centre = rng.uniform(0, 1, 2) * (width, height)
+        points = np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=1) + centre
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 255, lineType=cv2.LINE_AA)
+        mask = cv2.GaussianBlur(mask, (0, 0), 2.0)
+        _paint(drawn.canvas, mask.astype(np.float32) / 255, texture(height, width, two_colours(rng, 0.5), patterns, rng))
+
+
+def _strokes(drawn: Drawn, rng: Rng, count: int) -> None:
+    """Thin lines across everything."""
+    height, width = drawn.owner.shape
+    for _ in range(count):
+        ends = [tuple(int(v) for v in rng.uniform(0, 1, 2) * (width, height)) for _ in range(2)]
+        cv2.line(drawn.canvas, ends[0], ends[1], rng.uniform(0, 1, 3).tolist(), int(rng.integers(1, 3)), cv2.LINE_AA)
+
+
+def _place_figure(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], knobs: Difficulty) -> None:
+    """Try a few places for a random figure; give up rather than bury an earlier one."""
+    height, width = drawn.owner.shape
+    name = CLASSES[rng.integers(len(CLASSES))]
+    side = float(np.exp(rng.uniform(np.log(knobs.sides[0] * 1.15), np.log(min(knobs.sides[1], 0.85 * min(width, height))))))
+    stretch = np.sqrt(np.exp(rng.uniform(-1, 1) * np.log(knobs.aspect)))
+    w, h = (int(np.clip(s, knobs.sides[0], knobs.sides[1])) for s in (side * stretch, side / stretch))
+    mask = figure_mask(name, w, h, rng.uniform(0, 2 * np.pi))  # (h, w)
+    leaves = 0.6 if rng.random() < knobs.truncation else 0.0
+    for _ in range(12):
+        x = int(rng.uniform(-leaves * w, width - w + leaves * w))
+        y = int(rng.uniform(-leaves * h, height - h + leaves * h))
+        part = (slice(max(0, -y), min(h, height - y)), slice(max(0, -x), min(w, width - x)))
+        there = (slice(max(0, y), min(height, y + h)), slice(max(0, x), min(width, x + w)))
+        seen = mask[part]
+        if seen.sum() > 0.35 * mask.sum() and not _buries(drawn, there, seen, knobs.overlap):
+            break
+    else:
+        return
+    around = drawn.canvas[there].mean(axis=(0, 1))
+    colours = two_colours(rng, knobs.texture)
+    for _ in range(20):
+        if np.abs(colours.mean(axis=0) - around).mean() >= knobs.contrast:
+            break
+        colours = two_colours(rng, knobs.texture)
+    paint = texture(h, w, colours, patterns, rng)[part]
+    _paint(drawn.canvas[there], seen, paint)
+    drawn.objects.append((name, int((mask > 0.5).sum()), seen.shape != mask.shape))
+    drawn.owner[there][seen > 0.5] = len(drawn.objects)
+
+
+def _buries(drawn: Drawn, there: tuple[slice, slice], seen: np.ndarray, limit: float) -> bool:
+    covered = np.bincount(drawn.owner[there][seen > 0.5], minlength=len(drawn.objects) + 1)
+    visible = np.bincount(drawn.owner.ravel(), minlength=len(drawn.objects) + 1)
+    hidden_already = [1 - visible[i] / max(1, total) for i, (_, total, _) in enumerate(drawn.objects, start=1)]
+    return any(
+        covered[i] and hidden_already[i - 1] + covered[i] / max(1, drawn.objects[i - 1][1]) > limit
+        for i in range(1, len(drawn.objects) + 1)
+    )
+
+
+def _paint(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
+    canvas += mask[..., None] * (colour - canvas)
+
+
+def _expose(canvas: np.ndarray, rng: Rng, knobs: Difficulty) -> np.ndarray:
+    """Lighting across the picture, blur, sensor noise, 8 bits."""
+    height, width = canvas.shape[:2]
+    corners = 1 + knobs.lighting * rng.uniform(-1, 1, (2, 2)).astype(np.float32)
+    light = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
+    canvas = cv2.GaussianBlur(canvas * light[..., None], (0, 0), rng.uniform(0.2, knobs.blur))
+    noise = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(knobs.noise * rng.random())
+    return ((canvas + noise).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _describe(drawn: Drawn) -> list[dict]:
+    """The objects' boxes around their visible pixels, as VOC's annotators drew them."""
+    found = []
+    for number, (name, total, truncated) in enumerate(drawn.objects, start=1):
+        rows, columns = np.where(drawn.owner == number)
+        if len(rows) == 0:
+            continue
+        box = (int(columns.min()) + 1, int(rows.min()) + 1, int(columns.max()) + 1, int(rows.max()) + 1)
+        sides = (box[2] - box[0] + 1, box[3] - box[1] + 1)
+        difficult = len(rows) < DIFFICULT_VISIBLE * total or min(sides) < 14
+        found.append({"name": name, "box": box, "truncated": truncated, "difficult": difficult})
+    return found
+
+
+def ensure_shapes(cache_dir: str | Path, seed: int = 0, trainval: int = 400, test: int = 120) -> Path:
+    """The dataset's folder; drawn on the first call, complete or not there at all."""
+    name = f"shapes-v{GENERATOR_VERSION}-seed{seed}-{trainval}-{test}"
+    root = Path(cache_dir) / name
+    if root.is_dir():
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root.parent))
+    try:
+        write_shapes(temporary, seed, trainval, test)
+        temporary.chmod(0o755)
+        os.replace(temporary, root)
+    except OSError:
+        if not root.is_dir():  # else another process was first, with the same bytes
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return root
+
+
+def write_shapes(
+    root: str | Path, seed: int = 0, trainval: int = 400, test: int = 120, jobs: int | None = None
+) -> None:
+    """Write the dataset in VOC layout under ``root``: splits trainval = train + val, and test.
+
+    Every picture has a random stream of its own, so the bytes depend on the seed and not on ``jobs``.
+    """
+    from joblib import Parallel, delayed
+
+    root = Path(root)
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    pictures = [(0, i) for i in range(trainval)] + [(1, i) for i in range(test)]
+    names = [f"{'train' if split == 0 else 'test'}_{index:05d}" for split, index in pictures]
+    tasks = (delayed(_write_picture)(root, name, seed, split, index) for name, (split, index) in zip(names, pictures))
+    # Threads: numpy and OpenCV let go of the interpreter for most of the work, and start at once.
+    done = Parallel(n_jobs=jobs or min(8, os.cpu_count() or 1), prefer="threads", return_as="generator")(tasks)
+    for _ in track(done, "draw shapes", len(pictures)):
+        pass
+    learn, held_out = names[:trainval], names[trainval:]
+    cut = trainval - round(trainval * VALIDATION)
+    for split, ids in {"trainval": learn, "train": learn[:cut], "val": learn[cut:], "test": held_out}.items():
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in ids))
+
+
+def _write_picture(root: Path, name: str, seed: int, split: int, index: int) -> None:
+    patterns = TRAIN_PATTERNS if split == 0 else TEST_PATTERNS
+    image, objects = draw_picture(np.random.default_rng([seed, split, index]), patterns)
+    ok, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert ok
+    (root / "JPEGImages" / f"{name}.jpg").write_bytes(encoded.tobytes())
+    ElementTree.ElementTree(_annotation(name, image.shape, objects)).write(root / "Annotations" / f"{name}.xml")
+
+
+def _annotation(name: str, shape: tuple[int, ...], objects: list[dict]) -> ElementTree.Element:
+    root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "filename").text = f"{name}.jpg"
+    size = ElementTree.SubElement(root, "size")
+    for field, value in zip(("width", "height", "depth"), (shape[1], shape[0], 3)):
+        ElementTree.SubElement(size, field).text = str(value)
+    for item in objects:
+        element = ElementTree.SubElement(root, "object")
+        ElementTree.SubElement(element, "name").text = item["name"]
+        for field in ("truncated", "difficult"):
+            ElementTree.SubElement(element, field).text = str(int(item[field]))
+        box = ElementTree.SubElement(element, "bndbox")
+        for field, value in zip(("xmin", "ymin", "xmax", "ymax"), item["box"]):
+            ElementTree.SubElement(box, field).text = str(value)
+    return root
+
+
+def classification_crops(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The lineage's step 0: a classification set, one figure to a crop, as ImageNet was to R-CNN.
+
+    Returns:
+        uint8 (count, 3, size, size) RGB and int64 labels (count,) in 0..C-1. Training textures only.
+    """
+    crops = np.empty((count, size, size, 3), np.uint8)
+    labels = np.empty(count, np.int64)
+    for i in range(count):
+        rng = np.random.default_rng([seed, 2, i])
+        crops[i], labels[i] = _draw_crop(rng, size)
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+
+
+def _draw_crop(rng: Rng, size: int, knobs: Difficulty = DEFAULT) -> tuple[np.ndarray, int]:
+    canvas = texture(size, size, two_colours(rng, knobs.ground_texture), TRAIN_PATTERNS, rng)
+    drawn = Drawn(canvas, np.zeros((size, size), np.int32), [])
+    _scatter_clutter(drawn, rng, TRAIN_PATTERNS, int(rng.integers(0, 3)))
+    label = int(rng.integers(len(CLASSES)))
+    w, h = (int(size * rng.uniform(0.55, 1.15)) for _ in range(2))
+    mask = figure_mask(CLASSES[label], w, h, rng.uniform(0, 2 * np.pi))
+    x, y = (int((size - side) * rng.uniform(0, 1)) for side in (w, h))
+    part = (slice(max(0, -y), min(h, size - y)), slice(max(0, -x), min(w, size - x)))
+    there = (slice(max(0, y), min(size, y + h)), slice(max(0, x), min(size, x + w)))
+    around, colours = canvas[there].mean(axis=(0, 1)), two_colours(rng, knobs.texture)
+    for _ in range(20):
+        if np.abs(colours.mean(axis=0) - around).mean() >= knobs.contrast:
+            break
+        colours = two_colours(rng, knobs.texture)
+    _paint(drawn.canvas[there], mask[part], texture(h, w, colours, TRAIN_PATTERNS, rng)[part])
+    return _expose(drawn.canvas, rng, knobs), label
