@@ -151,10 +151,7 @@ def pooling_bins(box: Tensor, output_size: tuple[int, int], stride: int) -> Tens
     for axis, bins in ((0, output_size[1]), (1, output_size[0])):
         size = max(last[axis] - start[axis] + 1, 1) / bins
         edges.append(
-            [
-                (start[axis] + math.floor(i * size), start[axis] + math.ceil((i + 1) * size))
-                for i in range(bins)
-            ]
+            [(start[axis] + math.floor(i * size), start[axis] + math.ceil((i + 1) * size)) for i in range(bins)]
         )
     rows = [[[x1, y1, x2, y2] for x1, x2 in edges[0]] for y1, y2 in edges[1]]
     return torch.tensor(rows, dtype=torch.float32) * stride
@@ -196,9 +193,7 @@ def draw_bins(
     return _figure_of(ax)
 
 
-def draw_anchors(
-    image: Tensor, anchors: Tensor, *, title: str | None = None, ax: Axes | None = None
-) -> Figure:
+def draw_anchors(image: Tensor, anchors: Tensor, *, title: str | None = None, ax: Axes | None = None) -> Figure:
     """Anchors on a picture, frame widened so that those that cross the border show whole.
 
     Args:

@@ -174,9 +174,7 @@ def test_phase_bars_have_lengths_that_compare():
     ax, beside = figure.axes
     assert ax.get_xscale() == "log"
     ends = sorted(round(p.get_x() + p.get_width(), 6) for p in ax.patches)
-    wanted = [ms for row in MS.values() for ms in row.values() if ms] + [
-        sum(row.values()) for row in MS.values()
-    ]
+    wanted = [ms for row in MS.values() for ms in row.values() if ms] + [sum(row.values()) for row in MS.values()]
     assert ends == sorted(round(ms, 6) for ms in wanted)  # a bar ends at its own time, wherever it stands
     assert len({patch.get_x() for patch in ax.patches}) == 1  # and all begin at one edge
     assert {"features 8200", "refine 0", "8385 ms", "24.2 ms"} <= set(texts(figure))

@@ -91,5 +91,7 @@ def _in_our_order(state: dict[str, Tensor], network: nn.Module) -> dict[str, Ten
     renamed = dict(zip(ours, theirs.values()))
     for (name, tensor), their_name in zip(renamed.items(), theirs):
         if tensor.shape != ours[name].shape:
-            raise ValueError(f"efficientnet_lite0: {their_name} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}")
+            raise ValueError(
+                f"efficientnet_lite0: {their_name} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}"
+            )
     return renamed

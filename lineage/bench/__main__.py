@@ -111,7 +111,9 @@ def run(experiment: Any, generations: list[str], seeds: list[int], console: Any)
         console.print(line, highlight=False, soft_wrap=True)
 
     train, test = experiment.datasets()
-    say(f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to be tested on, {len(train.classes)} classes")
+    say(
+        f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to be tested on, {len(train.classes)} classes"
+    )
     regions, test_regions = e.region_proposals(experiment, train), e.region_proposals(experiment, test)
     say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")
     rows: dict[str, dict[str, Any]] = {}

@@ -21,9 +21,9 @@ from lineage.backbones.pretrain import SOLVER, pretrain
 from lineage.common.checkpoint import load_checkpoint, save_checkpoint
 from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
+from lineage.data.catalogue import open_dataset
 from lineage.data.proposals import cached_proposals
 from lineage.data.shapes import classification_crops
-from lineage.data.catalogue import open_dataset
 from lineage.data.voc import VOCDataset
 from lineage.detectors import (
     TITLES,
@@ -33,9 +33,11 @@ from lineage.detectors import (
     save_detector,
     train_detector,
 )
+from lineage.rcnn.recipe import PAPER as RCNN_PAPER
 from lineage.selective_search.settings import ProposalSettings
 
-FAST_MODE_FROM = 300  # one strategy gives some 200 boxes; who asks for more gets the paper's eight
+QUICK_MODE_UP_TO = 300  # two strategies give some 300 boxes; who asks for more gets the papers' eight
+PAPER_PROPOSALS = RCNN_PAPER.proposals
 Say = Callable[[str], None]
 
 
@@ -61,7 +63,9 @@ class Experiment:
         """The training and the test split, with one class list."""
         splits = ("train", "val") if self.validate else ("trainval", "test")
         train = open_dataset(self.data, splits[0], self.cache / "data", pictures=self.limit_pictures)
-        test = open_dataset(self.data, splits[1], self.cache / "data", classes=train.classes, pictures=self.limit_pictures)
+        test = open_dataset(
+            self.data, splits[1], self.cache / "data", classes=train.classes, pictures=self.limit_pictures
+        )
         return train, test
 
     def recipe_of(self, generation: str) -> Any:
@@ -79,16 +83,22 @@ class Experiment:
         return recipe
 
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
-        """The recipe's selective search, asked for as many proposals as the experiment wants."""
-        if self.proposals is None:
-            return settings
-        mode = "fast" if settings.mode == "single" and self.proposals >= FAST_MODE_FROM else settings.mode
-        return dataclasses.replace(settings, mode=mode, limit=self.proposals)
+        """The recipe's selective search, asked for as many proposals as the experiment wants.
+
+        Pictures other than shapes get the papers' 2000 by default: they are larger and busier.
+        """
+        wanted = self.proposals or (settings.limit if self.data == "shapes" else PAPER_PROPOSALS.limit)
+        assert wanted is not None
+        return dataclasses.replace(settings if wanted <= QUICK_MODE_UP_TO else PAPER_PROPOSALS, limit=wanted)
 
     def key(self, generation: str, seed: int, train: VOCDataset) -> str:
         """Names a trained model by all that made it, the package's own code included."""
         facts = {
-            **{field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self) if field.name != "cache"},
+            **{
+                field.name: str(getattr(self, field.name))
+                for field in dataclasses.fields(self)
+                if field.name != "cache"
+            },
             "recipe_fields": dataclasses.asdict(self.recipe_of(generation)),
             "generation": generation,
             "seed": seed,
@@ -125,7 +135,12 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
     if not experiment.pretraining:
         return backbone, {"seconds": 0.0, "accuracy": None}
     solver = SOLVER if experiment.steps is None else dataclasses.replace(SOLVER, steps=experiment.steps)
-    facts = {"solver": dataclasses.asdict(solver), "crops": experiment.pretraining_crops, "seed": seed, "code": code_fingerprint()}
+    facts = {
+        "solver": dataclasses.asdict(solver),
+        "crops": experiment.pretraining_crops,
+        "seed": seed,
+        "code": code_fingerprint(),
+    }
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     path = experiment.cache / "models" / f"tiny-{name}.safetensors"
     if path.exists():
@@ -134,7 +149,9 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
         return backbone, found
     start = time.perf_counter()
     crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
-    accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=path.with_suffix(".resume.safetensors"))
+    accuracy = pretrain(
+        backbone, crops, labels, seed=seed, solver=solver, resume=path.with_suffix(".resume.safetensors")
+    )
     found = {"seconds": time.perf_counter() - start, "accuracy": accuracy}
     save_checkpoint(path, backbone.state_dict(), found)
     say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
@@ -156,7 +173,9 @@ def trained_detector(
         detector, facts = load_detector(path, generation=generation, classes=list(train.classes))
         return detector.to(experiment.device), facts
     backbone, pretraining = pretrained_backbone(experiment, seed, say)
-    detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(experiment.device)
+    detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
+        experiment.device
+    )
     work_dir = path.with_suffix(".work")
     start = time.perf_counter()
     report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir)

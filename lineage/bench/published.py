@@ -58,9 +58,7 @@ class Published:
     note: str = ""
 
 
-def _row(
-    quantity: str, unit: str, source: str, values: dict[str, float], note: str = ""
-) -> tuple[Published, ...]:
+def _row(quantity: str, unit: str, source: str, values: dict[str, float], note: str = "") -> tuple[Published, ...]:
     """One row of a published table: several generations, one source."""
     return tuple(Published(quantity, name, value, unit, source, note) for name, value in values.items())
 

@@ -61,9 +61,7 @@ def _time_table(results: Results, names: list[str]) -> Table:
     for name in names:
         row = results["generations"][name]
         phases = [_ms(row["ms_by_phase"].get(phase)) for phase in PHASES]
-        rows.append(
-            (GENERATIONS[name], *phases, _ms(row["ms_per_image_without_proposals"]), _ms(row["ms_per_image"]))
-        )
+        rows.append((GENERATIONS[name], *phases, _ms(row["ms_per_image_without_proposals"]), _ms(row["ms_per_image"])))
     header = ("", *(f"\n{phase}" for phase in PHASES), "without\nproposals", "with\nproposals")
     return Table("Milliseconds a picture, by phase", header, rows)
 
@@ -266,9 +264,7 @@ def _drawn(table: Table) -> RichTable:
     )  # fmt: skip
     for i, column in enumerate(table.header):
         in_words = i == 0 or column.startswith("heaviest")
-        drawn.add_column(
-            Text(column), justify="left" if in_words else "right", vertical="top", overflow="fold"
-        )
+        drawn.add_column(Text(column), justify="left" if in_words else "right", vertical="top", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     return drawn

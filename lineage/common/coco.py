@@ -68,9 +68,7 @@ def to_coco(
     return ground_truth, results
 
 
-def evaluate_coco(
-    detections: Sequence[Picture], targets: Sequence[Picture], num_classes: int
-) -> dict[str, float]:
+def evaluate_coco(detections: Sequence[Picture], targets: Sequence[Picture], num_classes: int) -> dict[str, float]:
     """COCO's ``AP`` (mean over IoU .5, .55 .. .95), ``AP50`` and ``AP75``, over all areas, 0..1.
 
     AP50 is not VOC's AP at 0.5: COCO reads the envelope at 101 recalls, matches a detection to the best

@@ -65,9 +65,7 @@ def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> 
     return min(1.0 if shorter is None else shorter / min(height, width), longer / max(height, width))
 
 
-def to_frame(
-    image: Tensor, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Frame:
+def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Frame:
     """Resize (bilinear without antialiasing, as all four originals did) and normalise a picture (3, H, W).
 
     Sides of the result are whole pixels, so the exact factors are kept a side in the Frame.
@@ -90,7 +88,9 @@ def stack_frames(frames: list[Frame]) -> Tensor:
 def flip_horizontally(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """The mirror image of a picture (3, H, W) and of its boxes (N, 4)."""
     width = image.shape[2]
-    return image.flip(2), boxes[:, [2, 1, 0, 3]] * boxes.new_tensor([-1, 1, -1, 1]) + boxes.new_tensor([width, 0, width, 0])
+    return image.flip(2), boxes[:, [2, 1, 0, 3]] * boxes.new_tensor([-1, 1, -1, 1]) + boxes.new_tensor(
+        [width, 0, width, 0]
+    )
 
 
 def as_channels_last(pixels: Tensor) -> Tensor:

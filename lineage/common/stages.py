@@ -88,9 +88,7 @@ class Trace:
             shape = describe(calls[-1].outputs)
             flops = f"{sum(r.flops or 0 for r in calls) / 1e9:10.3f}" if self.count else f"{'-':>10}"
             seconds = sum(r.seconds for r in calls)
-            lines.append(
-                f"{name:<18}{calls[0].phase:<10}{len(calls):>6}  {shape:<28}{seconds * 1e3:>10.2f}{flops}"
-            )
+            lines.append(f"{name:<18}{calls[0].phase:<10}{len(calls):>6}  {shape:<28}{seconds * 1e3:>10.2f}{flops}")
         return "\n".join(lines)
 
 
@@ -134,9 +132,7 @@ def trace(detector: Any, *, count: bool = True, keep_tensors: bool = True) -> It
         _active.reset(token)
 
 
-def _record(
-    active: Trace, name: str, phase: str, method: Callable, self: Any, args: tuple, kwargs: dict
-) -> Any:
+def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, args: tuple, kwargs: dict) -> Any:
     device = _device_of(self)
     flop_counter, memory = FlopCounterMode(display=False), _MemoryCounter()
     with ExitStack() as stack:

@@ -18,10 +18,14 @@ def check_targets(targets: list[dict[str, Tensor]] | None, count: int, num_class
     for i, target in enumerate(targets):
         boxes, labels = target["boxes"], target["labels"]
         if boxes.dim() != 2 or boxes.shape[1] != 4 or len(boxes) != len(labels):
-            raise ValueError(f"targets[{i}]: boxes {tuple(boxes.shape)} and labels {tuple(labels.shape)} do not match (N, 4), (N,)")
+            raise ValueError(
+                f"targets[{i}]: boxes {tuple(boxes.shape)} and labels {tuple(labels.shape)} do not match (N, 4), (N,)"
+            )
         bad = torch.where(~((boxes[:, 2:] > boxes[:, :2]).all(dim=1) & boxes.isfinite().all(dim=1)))[0]
         if len(bad):
             raise ValueError(f"targets[{i}]: box {int(bad[0])} has no area: {boxes[bad[0]].tolist()}")
-        if len(labels) and not (1 <= int(labels.min()) and int(labels.max()) <= num_classes):
-            raise ValueError(f"targets[{i}]: labels must be in 1..{num_classes} (0 is the background), got {labels.tolist()}")
+        if len(labels) and not (int(labels.min()) >= 1 and int(labels.max()) <= num_classes):
+            raise ValueError(
+                f"targets[{i}]: labels must be in 1..{num_classes} (0 is the background), got {labels.tolist()}"
+            )
     return targets

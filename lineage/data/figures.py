@@ -45,7 +45,20 @@ def _outline(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
         return points, []
     if name == "cross":
         a = 0.34
-        corners = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
+        corners = [
+            (-a, -1),
+            (a, -1),
+            (a, -a),
+            (1, -a),
+            (1, a),
+            (a, a),
+            (a, 1),
+            (-a, 1),
+            (-a, a),
+            (-1, a),
+            (-1, -a),
+            (-a, -a),
+        ]
         return np.array(corners, float), []
     if name == "ring":
         return _regular(40), [_regular(40) * 0.55]
@@ -91,7 +104,9 @@ def _gradient(height: int, width: int, rng: Rng) -> np.ndarray:
 
 
 def _cloud(height: int, width: int, rng: Rng) -> np.ndarray:
-    cells = rng.random((max(2, height // int(rng.integers(6, 30))), max(2, width // int(rng.integers(6, 30)))), dtype=np.float32)
+    cells = rng.random(
+        (max(2, height // int(rng.integers(6, 30))), max(2, width // int(rng.integers(6, 30)))), dtype=np.float32
+    )
     return cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
@@ -111,9 +126,7 @@ TRAIN_PATTERNS: tuple[Pattern, ...] = (_stripes, _checks, _dots, _gradient, _clo
 TEST_PATTERNS: tuple[Pattern, ...] = (*TRAIN_PATTERNS, _waves, _bricks)  # the last two are never trained on
 
 
-def texture(
-    height: int, width: int, colours: np.ndarray, patterns: tuple[Pattern, ...], rng: Rng
-) -> np.ndarray:
+def texture(height: int, width: int, colours: np.ndarray, patterns: tuple[Pattern, ...], rng: Rng) -> np.ndarray:
     """A random pattern (height, width, 3) float32 between two colours (2, 3)."""
     amount = patterns[rng.integers(len(patterns))](height, width, rng)[..., None]
     return (colours[0] + amount * (colours[1] - colours[0])).astype(np.float32)

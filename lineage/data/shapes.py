@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,6 +22,7 @@ from lineage.common.progress import track
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
 
 GENERATOR_VERSION = 1  # part of the folder's name: raise it whenever the same seed draws other pictures
+Window = tuple[slice, slice]
 VALIDATION = 0.2  # share of trainval that is val
 
 
@@ -44,7 +45,7 @@ class Difficulty:
 
 
 DEFAULT = Difficulty()
-DIFFICULT_VISIBLE = 0.65  # an object less visible than this is marked difficult
+DIFFICULT_VISIBLE = 0.5  # an object less visible than this is marked difficult
 
 
 @dataclass
@@ -76,12 +77,22 @@ def _scatter_clutter(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], coun
         radius = rng.uniform(8, 45)
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(5, 12))))
         radii = radius * rng.uniform(0.35, 1.0, len(angles))
-        centre = rng.uniform(0, 1, 2) * (width, height)
-        points = np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=1) + centre
-        mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 255, lineType=cv2.LINE_AA)
-        mask = cv2.GaussianBlur(mask, (0, 0), 2.0)
-        _paint(drawn.canvas, mask.astype(np.float32) / 255, texture(height, width, two_colours(rng, 0.5), patterns, rng))
+        points = np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=1)
+        side = int(2 * radius) + 12  # room for the soft edge
+        mask = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(mask, [np.round(points + side / 2).astype(np.int32)], 255, lineType=cv2.LINE_AA)
+        soft = cv2.GaussianBlur(mask, (0, 0), 2.0).astype(np.float32) / 255
+        x, y = (int(rng.uniform(0, extent) - side / 2) for extent in (width, height))
+        part, there = _overlap((x, y), (side, side), (width, height))
+        _paint(drawn.canvas[there], soft[part], texture(side, side, two_colours(rng, 0.5), patterns, rng)[part])
+
+
+def _overlap(corner: tuple[int, int], size: tuple[int, int], picture: tuple[int, int]) -> tuple[Window, Window]:
+    """The part of a window (width, height) at ``corner`` that lies in the picture: in its own rows and columns, and the picture's."""
+    (x, y), (w, h), (width, height) = corner, size, picture
+    part = (slice(max(0, -y), max(0, min(h, height - y))), slice(max(0, -x), max(0, min(w, width - x))))
+    there = (slice(max(0, y), max(0, min(height, y + h))), slice(max(0, x), max(0, min(width, x + w))))
+    return part, there
 
 
 def _strokes(drawn: Drawn, rng: Rng, count: int) -> None:
@@ -96,7 +107,9 @@ def _place_figure(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], knobs: 
     """Try a few places for a random figure; give up rather than bury an earlier one."""
     height, width = drawn.owner.shape
     name = CLASSES[rng.integers(len(CLASSES))]
-    side = float(np.exp(rng.uniform(np.log(knobs.sides[0] * 1.15), np.log(min(knobs.sides[1], 0.85 * min(width, height))))))
+    side = float(
+        np.exp(rng.uniform(np.log(knobs.sides[0] * 1.15), np.log(min(knobs.sides[1], 0.85 * min(width, height)))))
+    )
     stretch = np.sqrt(np.exp(rng.uniform(-1, 1) * np.log(knobs.aspect)))
     w, h = (int(np.clip(s, knobs.sides[0], knobs.sides[1])) for s in (side * stretch, side / stretch))
     mask = figure_mask(name, w, h, rng.uniform(0, 2 * np.pi))  # (h, w)
@@ -104,26 +117,29 @@ def _place_figure(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], knobs: 
     for _ in range(12):
         x = int(rng.uniform(-leaves * w, width - w + leaves * w))
         y = int(rng.uniform(-leaves * h, height - h + leaves * h))
-        part = (slice(max(0, -y), min(h, height - y)), slice(max(0, -x), min(w, width - x)))
-        there = (slice(max(0, y), min(height, y + h)), slice(max(0, x), min(width, x + w)))
+        part, there = _overlap((x, y), (w, h), (width, height))
         seen = mask[part]
         if seen.sum() > 0.35 * mask.sum() and not _buries(drawn, there, seen, knobs.overlap):
             break
     else:
         return
-    around = drawn.canvas[there].mean(axis=(0, 1))
-    colours = two_colours(rng, knobs.texture)
-    for _ in range(20):
-        if np.abs(colours.mean(axis=0) - around).mean() >= knobs.contrast:
-            break
-        colours = two_colours(rng, knobs.texture)
+    colours = _contrasting(drawn.canvas[there], rng, knobs)
     paint = texture(h, w, colours, patterns, rng)[part]
     _paint(drawn.canvas[there], seen, paint)
     drawn.objects.append((name, int((mask > 0.5).sum()), seen.shape != mask.shape))
     drawn.owner[there][seen > 0.5] = len(drawn.objects)
 
 
-def _buries(drawn: Drawn, there: tuple[slice, slice], seen: np.ndarray, limit: float) -> bool:
+def _contrasting(ground: np.ndarray, rng: Rng, knobs: Difficulty) -> np.ndarray:
+    """Two colours (2, 3) whose mean differs enough from the ground's (h, w, 3)."""
+    around = ground.mean(axis=(0, 1))
+    while True:
+        colours = two_colours(rng, knobs.texture)
+        if np.abs(colours.mean(axis=0) - around).mean() >= knobs.contrast:
+            return colours
+
+
+def _buries(drawn: Drawn, there: Window, seen: np.ndarray, limit: float) -> bool:
     covered = np.bincount(drawn.owner[there][seen > 0.5], minlength=len(drawn.objects) + 1)
     visible = np.bincount(drawn.owner.ravel(), minlength=len(drawn.objects) + 1)
     hidden_already = [1 - visible[i] / max(1, total) for i, (_, total, _) in enumerate(drawn.objects, start=1)]
@@ -254,12 +270,7 @@ def _draw_crop(rng: Rng, size: int, knobs: Difficulty = DEFAULT) -> tuple[np.nda
     w, h = (int(size * rng.uniform(0.55, 1.15)) for _ in range(2))
     mask = figure_mask(CLASSES[label], w, h, rng.uniform(0, 2 * np.pi))
     x, y = (int((size - side) * rng.uniform(0, 1)) for side in (w, h))
-    part = (slice(max(0, -y), min(h, size - y)), slice(max(0, -x), min(w, size - x)))
-    there = (slice(max(0, y), min(size, y + h)), slice(max(0, x), min(size, x + w)))
-    around, colours = canvas[there].mean(axis=(0, 1)), two_colours(rng, knobs.texture)
-    for _ in range(20):
-        if np.abs(colours.mean(axis=0) - around).mean() >= knobs.contrast:
-            break
-        colours = two_colours(rng, knobs.texture)
+    part, there = _overlap((x, y), (w, h), (size, size))
+    colours = _contrasting(drawn.canvas[there], rng, knobs)
     _paint(drawn.canvas[there], mask[part], texture(h, w, colours, TRAIN_PATTERNS, rng)[part])
     return _expose(drawn.canvas, rng, knobs), label

@@ -1,6 +1,6 @@
 """VOC layout: THE on-disk format. Every dataset is read by this loader.
 
-    ROOT/JPEGImages/NAME.jpg   ROOT/Annotations/NAME.xml   ROOT/ImageSets/Main/SPLIT.txt
+ROOT/JPEGImages/NAME.jpg   ROOT/Annotations/NAME.xml   ROOT/ImageSets/Main/SPLIT.txt
 """
 
 from __future__ import annotations
@@ -142,7 +142,12 @@ def find_root(folder: str | Path) -> Path:
         VOCFormatError: neither has ImageSets/Main.
     """
     folder = Path(folder)
-    candidates = [folder, *(folder / "VOCdevkit" / y for y in ("VOC2007", "VOC2012")), folder / "VOC2007", folder / "VOC2012"]
+    candidates = [
+        folder,
+        *(folder / "VOCdevkit" / y for y in ("VOC2007", "VOC2012")),
+        folder / "VOC2007",
+        folder / "VOC2012",
+    ]
     for candidate in candidates:
         if (candidate / "ImageSets" / "Main").is_dir():
             return candidate

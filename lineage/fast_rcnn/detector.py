@@ -52,7 +52,9 @@ class FastRCNN(nn.Module):
         self, images: list[Tensor], targets: list[dict] | None = None, proposals: list[Tensor] | None = None
     ) -> list[dict[str, Tensor]] | dict[str, Tensor]:
         if self.training:
-            return self.losses(images, check_targets(targets, len(images), len(self.classes)), proposals, self.generator)
+            return self.losses(
+                images, check_targets(targets, len(images), len(self.classes)), proposals, self.generator
+            )
         return detect_each(self.detect, images, proposals)
 
     def losses(

@@ -11,7 +11,9 @@ from lineage.backbones import Backbone
 class Head(nn.Module):
     """Pooled maps (R, C, n, n) -> fc7 (R, D) -> class scores (R, C + 1) and offsets (R, C, 4)."""
 
-    def __init__(self, backbone: Backbone, num_classes: int, class_std: float, offset_std: float, seed: int = 0) -> None:
+    def __init__(
+        self, backbone: Backbone, num_classes: int, class_std: float, offset_std: float, seed: int = 0
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.fc = backbone.fc

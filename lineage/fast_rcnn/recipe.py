@@ -45,7 +45,7 @@ QUICK = Recipe(
     longer=640,
     rois_per_image=32,
     background_iou=(0.0, 0.5),
-    proposals=ProposalSettings(mode="single", width=None, min_side=10, limit=220),
+    proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     solver=Solver(
         "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
     ),

@@ -38,9 +38,7 @@ def roi_losses(
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """Sample RoIs in each picture, pool them from the shared maps (B, C, h, w), and take the multi-task loss."""
-    samples = [
-        sample_rois(boxes, target, detector.recipe, generator) for boxes, target in zip(proposals, targets)
-    ]
+    samples = [sample_rois(boxes, target, detector.recipe, generator) for boxes, target in zip(proposals, targets)]
     boxes, labels, offsets = zip(*samples)
     rois = [frame.boxes_in(box.to(features.device)) for frame, box in zip(frames, boxes)]
     fc7 = detector.fc(detector.pool(features, rois))  # (R, D)

@@ -39,6 +39,4 @@ def compress_fc(fc: nn.Sequential, ranks: tuple[int, ...]) -> nn.Sequential:
     if len(linear) != len(ranks):
         raise ValueError(f"truncated SVD: {len(ranks)} ranks for {len(linear)} fully connected layers")
     remaining = iter(ranks)
-    return nn.Sequential(
-        *(truncate(layer, next(remaining)) if isinstance(layer, nn.Linear) else layer for layer in fc)
-    )
+    return nn.Sequential(*(truncate(layer, next(remaining)) if isinstance(layer, nn.Linear) else layer for layer in fc))

@@ -71,9 +71,7 @@ class FasterRCNN(FastRCNN):
             kind, wanted = rpn_targets(anchors, truth, frame.size, settings)
             for name, loss in rpn_loss(scores, offsets, kind, wanted, locations, settings, generator).items():
                 losses[name] = losses.get(name, 0) + loss / len(frames)
-            boxes, _ = select_proposals(
-                scores.detach(), offsets.detach(), anchors, frame.size, settings, training=True
-            )
+            boxes, _ = select_proposals(scores.detach(), offsets.detach(), anchors, frame.size, settings, training=True)
             proposals.append(frame.boxes_out(boxes).to(target["boxes"].device))
         return losses, proposals
 

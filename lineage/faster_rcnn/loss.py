@@ -13,9 +13,7 @@ from lineage.fast_rcnn.loss import smooth_l1
 from lineage.faster_rcnn.recipe import RPNSettings
 
 
-def rpn_targets(
-    anchors: Tensor, truth: Tensor, size: tuple[int, int], settings: RPNSettings
-) -> tuple[Tensor, Tensor]:
+def rpn_targets(anchors: Tensor, truth: Tensor, size: tuple[int, int], settings: RPNSettings) -> tuple[Tensor, Tensor]:
     """Label every anchor of one picture.
 
     Positive: IoU >= 0.7 with an object, or an object's best anchor; negative: IoU < 0.3 with all; the rest, and

@@ -46,7 +46,10 @@ class FeatureCache:
         for index in range(self.length):
             with np.load(self.path(index)) as file:
                 yield PictureFeatures(
-                    file["features"].astype(np.float32), file["overlaps"], file["positives"].astype(np.float32), file["labels"]
+                    file["features"].astype(np.float32),
+                    file["overlaps"],
+                    file["positives"].astype(np.float32),
+                    file["labels"],
                 )
 
     def regression_pairs(self) -> RegressionPairs:
@@ -103,7 +106,9 @@ def _features_of(
         "positives": features[:count].half().numpy(),
         "labels": labels.numpy(),
         "pair_features": pooled[count:][near].half().numpy(),
-        "pair_offsets": encode_boxes(truth[match[near]], proposals[near]).numpy() if count else np.empty((0, 4), np.float32),
+        "pair_offsets": encode_boxes(truth[match[near]], proposals[near]).numpy()
+        if count
+        else np.empty((0, 4), np.float32),
         "pair_labels": labels[match[near]].numpy() if count else np.empty(0, np.int64),
     }
 

@@ -45,7 +45,13 @@ def finetune(
 
     backbone.train()
     losses = optimise(
-        [backbone, softmax], losses_of, len(dataset), recipe.finetune, seed=seed, label="R-CNN: fine-tune", resume=resume
+        [backbone, softmax],
+        losses_of,
+        len(dataset),
+        recipe.finetune,
+        seed=seed,
+        label="R-CNN: fine-tune",
+        resume=resume,
     )
     backbone.eval()
     return losses
@@ -84,9 +90,7 @@ def sample_crops(
     return torch.cat(crops), torch.cat(labels)
 
 
-def _draw(
-    regions: list[LabelledRegions], size: int, fraction: float, generator: torch.Generator
-) -> list[Tensor]:
+def _draw(regions: list[LabelledRegions], size: int, fraction: float, generator: torch.Generator) -> list[Tensor]:
     """Which rows of each picture's regions are drawn from the pool of all of them."""
     kind = torch.cat([region.kind for region in regions])
     owner = torch.repeat_interleave(torch.tensor([len(region.kind) for region in regions]))  # (N,) picture of each

@@ -62,7 +62,7 @@ PAPER = Recipe(
 )  # fmt: skip
 
 QUICK = Recipe(
-    proposals=ProposalSettings(mode="single", width=None, min_side=10, limit=220),
+    proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
         "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
     ),

@@ -149,4 +149,3 @@ def _refit(problem: _ClassProblem, settings: SVMSettings, seed: int) -> tuple[np
     keep = problem.negatives @ weight + bias >= settings.evict_below
     problem.negatives = problem.negatives[keep]
     return weight, bias
-

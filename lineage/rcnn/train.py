@@ -38,9 +38,16 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
         return pool5.cpu(), fc7.cpu()
 
     cache = cache_features(
-        dataset, proposals, extract, work_dir / "features", min_pair_iou=recipe.regression.min_iou, label="R-CNN: features"
+        dataset,
+        proposals,
+        extract,
+        work_dir / "features",
+        min_pair_iou=recipe.regression.min_iou,
+        label="R-CNN: features",
     )
-    detector.svms, detector.regressors = fit_from_cache(cache, len(dataset.classes), recipe.svm, recipe.regression, seed)
+    detector.svms, detector.regressors = fit_from_cache(
+        cache, len(dataset.classes), recipe.svm, recipe.regression, seed
+    )
     report = TrainingReport(
         procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
         pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache.nbytes, losses=losses,

@@ -14,7 +14,7 @@ class ProposalSettings:
     """Selective search's settings, of which a picture's proposals are a pure function.
 
     Attributes:
-        mode: "single" (one strategy), "fast" or "quality" (Uijlings et al. 2013, section 5).
+        mode: "quick" (two strategies), "fast" (eight) or "quality" (Uijlings et al. 2013, section 5).
         width: the picture is resized to this width first (R-CNN's repository: 500), None for its own.
         min_side: boxes under this many pixels a side, at that width, are dropped.
         limit: at most this many boxes, the highest ranked.
@@ -32,12 +32,10 @@ class ProposalSettings:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Proposals (R, 4) float32 for a picture (H, W, 3) uint8 RGB."""
-        from lineage.selective_search import FAST, QUALITY, SINGLE, selective_search  # loads numba: only when used
+        from lineage.selective_search import FAST, QUALITY, QUICK, selective_search  # loads numba: only when used
 
-        strategies = {"single": SINGLE, "fast": FAST, "quality": QUALITY}[self.mode]
-        return selective_search(
-            image, strategies, width=self.width, min_side=self.min_side, limit=self.limit
-        )
+        strategies = {"quick": QUICK, "fast": FAST, "quality": QUALITY}[self.mode]
+        return selective_search(image, strategies, width=self.width, min_side=self.min_side, limit=self.limit)
 
     def propose(self, image: Tensor) -> Tensor:
         """Proposals (R, 4) for a picture (3, H, W) in 0..1."""

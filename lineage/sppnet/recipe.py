@@ -15,7 +15,9 @@ class Recipe:
 
     proposals: ProposalSettings
     finetune: Solver
-    scales: tuple[int | None, ...]  # shorter sides (None: the picture's own size); each window is read at the scale that brings it nearest view**2
+    scales: tuple[
+        int | None, ...
+    ]  # shorter sides (None: the picture's own size); each window is read at the scale that brings it nearest view**2
     longer: int  # the longer side never exceeds this
     levels: tuple[int, ...]  # the pyramid, finest first
     corrected_mapping: bool  # cells by their receptive field's true centre, not by stride alone
@@ -43,7 +45,7 @@ PAPER = Recipe(
 )  # fmt: skip
 
 QUICK = Recipe(
-    proposals=ProposalSettings(mode="single", width=None, min_side=10, limit=220),
+    proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
         "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
     ),

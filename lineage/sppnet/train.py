@@ -16,7 +16,9 @@ from lineage.rcnn.features import cache_features, fit_from_cache
 from lineage.sppnet.detector import SPPNet
 
 
-def train(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path) -> TrainingReport:
+def train(
+    detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path
+) -> TrainingReport:
     """Fine-tune fc6 and fc7, cache features, fit SVMs, fit regressors. ``detector`` is trained in place.
 
     Args:
@@ -36,9 +38,16 @@ def train(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], *, see
         return torch.cat([level.flatten(1) for level in pooled], dim=1).cpu(), detector.fc(pooled).cpu()
 
     cache = cache_features(
-        dataset, proposals, extract, work_dir / "features", min_pair_iou=recipe.regression.min_iou, label="SPP-net: features"
+        dataset,
+        proposals,
+        extract,
+        work_dir / "features",
+        min_pair_iou=recipe.regression.min_iou,
+        label="SPP-net: features",
     )
-    detector.svms, detector.regressors = fit_from_cache(cache, len(dataset.classes), recipe.svm, recipe.regression, seed)
+    detector.svms, detector.regressors = fit_from_cache(
+        cache, len(dataset.classes), recipe.svm, recipe.regression, seed
+    )
     report = TrainingReport(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
         pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache.nbytes, losses=losses,
@@ -78,7 +87,13 @@ def finetune_fc(
 
     detector.head.train()
     losses = optimise(
-        [detector.head, softmax], losses_of, len(dataset), recipe.finetune, seed=seed, label="SPP-net: fine-tune fc", resume=resume
+        [detector.head, softmax],
+        losses_of,
+        len(dataset),
+        recipe.finetune,
+        seed=seed,
+        label="SPP-net: fine-tune fc",
+        resume=resume,
     )
     detector.head.eval()
     return losses

@@ -207,15 +207,11 @@ def test_report_on_disk(tmp_path):
     before = copy.deepcopy(run)
     paths = write_report(run, tmp_path / "new")
     assert [path.name for path in paths] == ["results.json", "report.md", "lineage.png"]
-    assert sorted(os.listdir(tmp_path / "new")) == sorted(
-        path.name for path in paths
-    )  # nothing temporary left
+    assert sorted(os.listdir(tmp_path / "new")) == sorted(path.name for path in paths)  # nothing temporary left
     assert str(run) == str(before)
     back = json.loads(paths[0].read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert back["generations"]["sppnet"]["map_mean"] is None
-    assert back["generations"]["rcnn"] == json.loads(
-        json.dumps(run["generations"]["rcnn"]).replace("NaN", "null")
-    )
+    assert back["generations"]["rcnn"] == json.loads(json.dumps(run["generations"]["rcnn"]).replace("NaN", "null"))
     text = paths[1].read_text()
     for needed in (
         "python -m lineage.bench --out out",
@@ -235,9 +231,7 @@ def test_markdown_tables_are_rectangular():
     for block in blocks:
         counts = {line.replace("\\|", "").count("|") for line in block.splitlines()}
         assert len(counts) == 1
-    assert "A positive anchor's overlap" in markdown(
-        results()
-    )  # a rule: too much for the terminal, not for here
+    assert "A positive anchor's overlap" in markdown(results())  # a rule: too much for the terminal, not for here
     assert "A positive anchor's overlap" not in printed(results())
 
 

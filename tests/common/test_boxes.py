@@ -58,7 +58,9 @@ def test_decoding_inverts_encoding(anchors):
 def test_encoding_equals_torchvisions_coder(anchors):
     targets = anchors.flip(0) + 1
     coder = torchvision.models.detection._utils.BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
-    torch.testing.assert_close(encode_boxes(targets, anchors), coder.encode_single(targets, anchors), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        encode_boxes(targets, anchors), coder.encode_single(targets, anchors), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_decoding_a_class_dimension_and_a_huge_offset():

@@ -80,9 +80,7 @@ def many(seed, pictures=60, num_classes=4, noise=4.0, difficult=0.15):
         targets.append(truth(gt.tolist(), labels.tolist(), (rng.random(count) < difficult).tolist()))
         again = np.concatenate([np.arange(count), rng.integers(0, max(count, 1), 3 if count else 0)])
         moved = gt[again] + rng.normal(0, noise, (len(again), 4))
-        wrong = np.where(
-            rng.random(len(again)) < 0.2, rng.integers(1, num_classes + 1, len(again)), labels[again]
-        )
+        wrong = np.where(rng.random(len(again)) < 0.2, rng.integers(1, num_classes + 1, len(again)), labels[again])
         detections.append(found(moved.tolist(), rng.random(len(again)).tolist(), wrong.tolist()))
     return detections, targets, num_classes
 
