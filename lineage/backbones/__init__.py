@@ -9,7 +9,7 @@ import torch
 from lineage.backbones.backbone import Backbone
 from lineage.backbones.efficientnet import efficientnet_lite0
 from lineage.backbones.imagenet import alexnet, resnet18, vgg16
-from lineage.backbones.tiny import tiny
+from lineage.backbones.small import tiny
 from lineage.backbones.weights import load_weights
 
 NAMES = ("tiny", "alexnet", "vgg16", "resnet18", "efficientnet_lite0")

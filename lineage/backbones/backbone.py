@@ -73,3 +73,13 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     for _, child in children:
         fold_batch_norm(child)
     return module
+
+
+def with_batch_norm(conv: nn.Sequential) -> nn.Sequential:
+    """The same layers (not copies) with a BatchNorm2d behind each convolution: for training from scratch."""
+    layers: list[nn.Module] = []
+    for layer in conv:
+        layers.append(layer)
+        if isinstance(layer, nn.Conv2d):
+            layers.append(nn.BatchNorm2d(layer.out_channels))
+    return nn.Sequential(*layers)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import lineage
 from lineage.backbones import Backbone, build_backbone
-from lineage.backbones.pretrain import SOLVER, pretrain
+from lineage.backbones.pretrain import CROPS, SOLVER, pretrain
 from lineage.common.checkpoint import load_checkpoint, save_checkpoint
 from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
@@ -56,7 +56,7 @@ class Experiment:
     pretraining: bool = True
     validate: bool = False  # train on "train", test on "val": for making choices
     steps: int | None = None  # of every gradient procedure, for a quick check
-    pretraining_crops: int = 6000
+    pretraining_crops: int = CROPS
     limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
 
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:

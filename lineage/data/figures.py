@@ -34,7 +34,7 @@ def _outline(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
     if name == "disk":
         return _regular(40), []
     if name == "square":
-        return _regular(4), []
+        return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float), []
     if name == "triangle":
         return _regular(3), []
     if name == "pentagon":
@@ -72,7 +72,7 @@ def _outline(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _regular(corners: int) -> np.ndarray:
-    angles = 2 * np.pi * np.arange(corners) / corners
+    angles = 2 * np.pi * np.arange(corners) / corners - np.pi / 2  # a corner on top
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 

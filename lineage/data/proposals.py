@@ -38,14 +38,17 @@ def cached_proposals(
     pictures = [dataset.image_path(i) for i in range(len(dataset))]
     files = [folder / f"{path.stem}-{_stamp(path)}.npy" for path in pictures]
     missing = [i for i, file in enumerate(files) if _read(file) is None]
-    chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
-    if chunks:
+    if missing:
         from joblib import Parallel, delayed
 
-        tasks = (delayed(_compute)([(pictures[i], files[i]) for i in chunk], propose) for chunk in chunks)
         # The first picture goes alone: it compiles, and the workers then find the compiled code on disk.
-        _compute([(pictures[missing[0]], files[missing[0]])], propose)
-        done = Parallel(n_jobs=jobs or os.cpu_count() or 1, return_as="generator_unordered")(tasks)
+        first, *rest = [(pictures[i], files[i]) for i in missing]
+        _compute([first], propose)
+        chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)]
+        jobs = jobs or os.cpu_count() or 1
+        work = _compute if jobs == 1 else _work  # one job runs in this very process, whose threads are not ours
+        tasks = (delayed(work)(chunk, propose) for chunk in chunks)
+        done = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
         for _ in track(done, "selective search", len(chunks)):
             pass
     return [torch.from_numpy(np.load(file)) for file in files]
@@ -61,13 +64,18 @@ def _read(file: Path) -> np.ndarray | None:
     """The boxes in a cache file; None where it is missing or damaged, and so must be computed."""
     try:
         boxes = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy raises ValueError, EOFError, TokenError, BadZipFile... for damage
         return None
     return boxes if boxes.ndim == 2 and boxes.shape[1] == 4 else None
 
 
+def _work(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
+    """A worker process's task. One process a core: more threads would only get in each other's way."""
+    torch.set_num_threads(1)
+    _compute(pairs, propose)
+
+
 def _compute(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
-    torch.set_num_threads(1)  # one process a core: more threads would only get in each other's way
     for picture, file in pairs:
         pixels = (read_image(picture).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
         try:

@@ -6,6 +6,7 @@ textures that no training picture has. Figures occlude each other, leave the pic
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from torch import Tensor
 from lineage.common.progress import track
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
 
-GENERATOR_VERSION = 1  # part of the folder's name: raise it whenever the same seed draws other pictures
+GENERATOR_VERSION = 2  # part of the folder's name: raise it whenever the same seed and knobs draw other pictures
 Window = tuple[slice, slice]
 VALIDATION = 0.2  # share of trainval that is val
 
@@ -30,22 +31,23 @@ VALIDATION = 0.2  # share of trainval that is val
 class Difficulty:
     """The knobs. Lengths in pixels, contrasts as differences of RGB 0..1."""
 
-    objects: tuple[int, int] = (1, 6)
+    objects: tuple[int, int] = (1, 5)
     sides: tuple[int, int] = (24, 200)  # of an object's box before occlusion and truncation
-    aspect: float = 1.7  # longest side over shortest, at most
-    contrast: float = 0.16  # least distance of a figure's mean colour to the ground around it
-    texture: float = 0.7  # how far a texture's two colours lie apart
-    ground_texture: float = 0.45
-    clutter: int = 9  # at most so many blobs and strokes of no class
-    overlap: float = 0.60  # at most this share of an object may be covered by later ones
-    truncation: float = 0.25  # chance that an object may leave the picture
-    noise: float = 0.035
+    aspect: float = 1.5  # longest side over shortest, at most
+    tilt: float = 0.6  # from upright, in radians, at most
+    contrast: float = 0.22  # least distance of a figure's mean colour to the ground around it
+    texture: float = 0.5  # how far a texture's two colours lie apart
+    ground_texture: float = 0.25
+    clutter: int = 3  # at most so many blobs and strokes of no class
+    overlap: float = 0.45  # at most this share of an object may be covered by later ones
+    truncation: float = 0.2  # chance that an object may leave the picture
+    noise: float = 0.03
     blur: float = 0.9  # sigma, at most
-    lighting: float = 0.35
+    lighting: float = 0.3
 
 
 DEFAULT = Difficulty()
-DIFFICULT_VISIBLE = 0.5  # an object less visible than this is marked difficult
+DIFFICULT_VISIBLE = 0.65  # an object less visible than this is marked difficult
 
 
 @dataclass
@@ -112,7 +114,7 @@ def _place_figure(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], knobs: 
     )
     stretch = np.sqrt(np.exp(rng.uniform(-1, 1) * np.log(knobs.aspect)))
     w, h = (int(np.clip(s, knobs.sides[0], knobs.sides[1])) for s in (side * stretch, side / stretch))
-    mask = figure_mask(name, w, h, rng.uniform(0, 2 * np.pi))  # (h, w)
+    mask = figure_mask(name, w, h, rng.uniform(-knobs.tilt, knobs.tilt))  # (h, w)
     leaves = 0.6 if rng.random() < knobs.truncation else 0.0
     for _ in range(12):
         x = int(rng.uniform(-leaves * w, width - w + leaves * w))
@@ -179,7 +181,8 @@ def _describe(drawn: Drawn) -> list[dict]:
 
 def ensure_shapes(cache_dir: str | Path, seed: int = 0, trainval: int = 400, test: int = 120) -> Path:
     """The dataset's folder; drawn on the first call, complete or not there at all."""
-    name = f"shapes-v{GENERATOR_VERSION}-seed{seed}-{trainval}-{test}"
+    knobs = hashlib.sha256(repr(DEFAULT).encode()).hexdigest()[:8]
+    name = f"shapes-v{GENERATOR_VERSION}-{knobs}-seed{seed}-{trainval}-{test}"
     root = Path(cache_dir) / name
     if root.is_dir():
         return root
@@ -212,8 +215,7 @@ def write_shapes(
     pictures = [(0, i) for i in range(trainval)] + [(1, i) for i in range(test)]
     names = [f"{'train' if split == 0 else 'test'}_{index:05d}" for split, index in pictures]
     tasks = (delayed(_write_picture)(root, name, seed, split, index) for name, (split, index) in zip(names, pictures))
-    # Threads: numpy and OpenCV let go of the interpreter for most of the work, and start at once.
-    done = Parallel(n_jobs=jobs or min(8, os.cpu_count() or 1), prefer="threads", return_as="generator")(tasks)
+    done = Parallel(n_jobs=jobs or os.cpu_count() or 1, return_as="generator", batch_size=8)(tasks)
     for _ in track(done, "draw shapes", len(pictures)):
         pass
     learn, held_out = names[:trainval], names[trainval:]
@@ -248,18 +250,23 @@ def _annotation(name: str, shape: tuple[int, ...], objects: list[dict]) -> Eleme
     return root
 
 
-def classification_crops(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+def classification_crops(count: int, size: int, seed: int, jobs: int | None = None) -> tuple[Tensor, Tensor]:
     """The lineage's step 0: a classification set, one figure to a crop, as ImageNet was to R-CNN.
 
     Returns:
         uint8 (count, 3, size, size) RGB and int64 labels (count,) in 0..C-1. Training textures only.
     """
-    crops = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty(count, np.int64)
-    for i in range(count):
-        rng = np.random.default_rng([seed, 2, i])
-        crops[i], labels[i] = _draw_crop(rng, size)
+    from joblib import Parallel, delayed
+
+    parts = [range(start, min(start + 500, count)) for start in range(0, count, 500)]
+    drawn = Parallel(n_jobs=jobs or os.cpu_count() or 1)(delayed(_draw_crops)(part, size, seed) for part in parts)
+    crops, labels = (np.concatenate(column) for column in zip(*drawn))
     return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+
+
+def _draw_crops(indices: range, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    crops, labels = zip(*(_draw_crop(np.random.default_rng([seed, 2, index]), size) for index in indices))
+    return np.stack(crops), np.array(labels)
 
 
 def _draw_crop(rng: Rng, size: int, knobs: Difficulty = DEFAULT) -> tuple[np.ndarray, int]:
@@ -267,8 +274,9 @@ def _draw_crop(rng: Rng, size: int, knobs: Difficulty = DEFAULT) -> tuple[np.nda
     drawn = Drawn(canvas, np.zeros((size, size), np.int32), [])
     _scatter_clutter(drawn, rng, TRAIN_PATTERNS, int(rng.integers(0, 3)))
     label = int(rng.integers(len(CLASSES)))
-    w, h = (int(size * rng.uniform(0.55, 1.15)) for _ in range(2))
-    mask = figure_mask(CLASSES[label], w, h, rng.uniform(0, 2 * np.pi))
+    side, stretch = size * rng.uniform(0.65, 1.0), np.exp(rng.uniform(-0.5, 0.5) * np.log(knobs.aspect))
+    w, h = int(side * stretch), int(side / stretch)
+    mask = figure_mask(CLASSES[label], w, h, rng.uniform(-knobs.tilt, knobs.tilt))
     x, y = (int((size - side) * rng.uniform(0, 1)) for side in (w, h))
     part, there = _overlap((x, y), (w, h), (size, size))
     colours = _contrasting(drawn.canvas[there], rng, knobs)

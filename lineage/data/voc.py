@@ -22,6 +22,7 @@ VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
+EXIF_ORIENTATION = 0x0112
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -50,6 +51,24 @@ def read_image(path: str | Path) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
 
 
+def read_size(path: str | Path) -> tuple[int, int]:
+    """The displayed picture's (height, width), from its header alone.
+
+    Raises:
+        VOCFormatError: the file is missing or not a picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+            # 5 to 8: stored lying on its side
+            sideways = opened.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+    except FileNotFoundError:
+        raise VOCFormatError(f"{path}: no such picture") from None
+    except Exception as error:
+        raise VOCFormatError(f"{path}: cannot be read as a picture: {error}") from None
+    return (width, height) if sideways else (height, width)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits a sample
         samples = np.asarray(image, dtype=np.float64)
@@ -64,10 +83,11 @@ def read_annotation(path: str | Path, classes: Sequence[str], size: tuple[int, i
     """An annotation as a target: ``boxes`` (N, 4) float32, ``labels`` (N,) int64 1..C, ``difficult`` (N,) bool.
 
     VOC counts pixels from 1 and inclusively; (xmin, ymin, xmax, ymax) becomes (xmin - 1, ymin - 1, xmax, ymax)
-    here and nowhere else. A box partly outside the picture is clipped, with a warning.
+    here and nowhere else. Boxes partly outside the picture are clipped, with one warning a file. A box of one
+    pixel (xmin = xmax) is kept: it has an area.
 
     Args:
-        classes: names of labels 1, 2, ... size: the picture's (height, width) when known, else the file's own.
+        classes: names of labels 1, 2, ... size: the displayed picture's (height, width); None takes the file's word.
     Raises:
         VOCFormatError: for example ``000123.xml: object 2 ("dog"): xmax 12 < xmin 40``.
     """
@@ -75,15 +95,21 @@ def read_annotation(path: str | Path, classes: Sequence[str], size: tuple[int, i
     root = _parse(path)
     if size is None:
         size = _size(root, path)
-    boxes, labels, difficult = [], [], []
+    boxes, labels, difficult, clipped = [], [], [], []
     for number, element in enumerate(root.iterfind("object"), start=1):
-        name = (element.findtext("name") or "").strip()
+        name = _name(element, number, path)
         where = f'{path.name}: object {number} ("{name}")'
         if name not in classes:
             raise VOCFormatError(f"{where}: unknown class; the classes are {', '.join(classes)}")
-        boxes.append(_box(element, where, size))
+        box = _box(element, where)
+        boxes.append(_clip(box, where, size))
         labels.append(classes.index(name) + 1)
-        difficult.append((element.findtext("difficult") or "0").strip() == "1")
+        difficult.append(_difficult(element, where))
+        # Counting from 0 instead of 1 is common, and moves a box by one pixel: not worth a warning.
+        if max(abs(a - b) for a, b in zip(box, boxes[-1])) > 1:
+            clipped.append(str(number))
+    if clipped:
+        warnings.warn(f"{path.name}: object {', '.join(clipped)}: clipped to the picture, {_shown(size)}", stacklevel=2)
     return {
         "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         "labels": torch.tensor(labels, dtype=torch.int64),
@@ -107,7 +133,22 @@ def _size(root: ElementTree.Element, path: Path) -> tuple[int, int] | None:
         raise VOCFormatError(f"{path.name}: size: width and height must be whole numbers") from None
 
 
-def _box(element: ElementTree.Element, where: str, size: tuple[int, int] | None) -> list[float]:
+def _name(element: ElementTree.Element, number: int, path: Path) -> str:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise VOCFormatError(f"{path.name}: object {number}: name is missing")
+    return name
+
+
+def _difficult(element: ElementTree.Element, where: str) -> bool:
+    text = (element.findtext("difficult") or "").strip() or "0"
+    if text not in ("0", "1"):
+        raise VOCFormatError(f"{where}: difficult is {text!r}, not 0 or 1")
+    return text == "1"
+
+
+def _box(element: ElementTree.Element, where: str) -> list[float]:
+    """The object's box, from 0 and with its end excluded."""
     values = {}
     for field in ("xmin", "ymin", "xmax", "ymax"):
         text = element.findtext(f"bndbox/{field}")
@@ -122,26 +163,33 @@ def _box(element: ElementTree.Element, where: str, size: tuple[int, int] | None)
     for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
         if values[high] < values[low]:
             raise VOCFormatError(f"{where}: {high} {values[high]:g} < {low} {values[low]:g}")
-    box = [values["xmin"] - 1, values["ymin"] - 1, values["xmax"], values["ymax"]]
+    return [values["xmin"] - 1, values["ymin"] - 1, values["xmax"], values["ymax"]]
+
+
+def _clip(box: list[float], where: str, size: tuple[int, int] | None) -> list[float]:
     if not size or 0 in size:  # some tools write 0 x 0 for "unknown"
         return box
     height, width = size
     inside = [max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height)]
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
-        raise VOCFormatError(f"{where}: box {list(values.values())} lies outside the picture, {width} x {height}")
-    # Counting from 0 instead of 1 is common, and moves a box by one pixel: not worth a warning.
-    if max(abs(a - b) for a, b in zip(box, inside)) > 1:
-        warnings.warn(f"{where}: box {list(values.values())} clipped to the picture, {width} x {height}", stacklevel=2)
+        corners = f"xmin {box[0] + 1:g}, ymin {box[1] + 1:g}, xmax {box[2]:g}, ymax {box[3]:g}"
+        raise VOCFormatError(f"{where}: box ({corners}) lies outside the picture, {_shown(size)}")
     return inside
+
+
+def _shown(size: tuple[int, int] | None) -> str:
+    return f"{size[1]} x {size[0]}" if size else "of unknown size"
 
 
 def find_root(folder: str | Path) -> Path:
     """The folder that holds ImageSets: ``folder`` itself, or VOC2007 / VOC2012 in a VOCdevkit.
 
     Raises:
-        VOCFormatError: neither has ImageSets/Main.
+        VOCFormatError: there is no such folder, or neither has ImageSets/Main.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise VOCFormatError(f"{folder}: no such folder")
     candidates = [
         folder,
         *(folder / "VOCdevkit" / y for y in ("VOC2007", "VOC2012")),
@@ -158,7 +206,7 @@ def discover_classes(root: Path) -> tuple[str, ...]:
     """VOC's 20 classes if the annotations have no others, else the names they have, sorted."""
     names = set()
     for path in sorted((root / "Annotations").glob("*.xml")):
-        names |= {(element.findtext("name") or "").strip() for element in _parse(path).iterfind("object")}
+        names |= {_name(element, number, path) for number, element in enumerate(_parse(path).iterfind("object"), 1)}
     return VOC_CLASSES if names and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
@@ -184,15 +232,15 @@ class VOCDataset(Dataset):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        image = read_image(self.image_path(index))
-        if index not in self._targets:
-            self._targets[index] = self._read_target(index, (image.shape[1], image.shape[2]))
-        return image, self._targets[index]
+        return read_image(self.image_path(index)), self.target(index)
 
     def target(self, index: int) -> dict[str, Tensor]:
         """The target alone, without decoding the picture."""
         if index not in self._targets:
-            self._targets[index] = self._read_target(index, None)
+            # The picture's header, and not the annotation, says its size: tools write 0, or the size before rotation.
+            size = read_size(self.image_path(index))
+            path = self.root / "Annotations" / f"{self.ids[index]}.xml"
+            self._targets[index] = read_annotation(path, self.classes, size)
         return self._targets[index]
 
     def image_path(self, index: int) -> Path:
@@ -207,16 +255,13 @@ class VOCDataset(Dataset):
                 return path
         raise VOCFormatError(f"{self.root}/JPEGImages/{self.ids[index]}.jpg: no such picture (split {self.split})")
 
-    def _read_target(self, index: int, size: tuple[int, int] | None) -> dict[str, Tensor]:
-        return read_annotation(self.root / "Annotations" / f"{self.ids[index]}.xml", self.classes, size)
-
 
 def _read_split(root: Path, split: str) -> list[str]:
     path = root / "ImageSets" / "Main" / f"{split}.txt"
     if not path.is_file():
         found = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
         raise VOCFormatError(f"{path}: no such split; there are: {found}")
-    ids = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+    ids = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not ids:
         raise VOCFormatError(f"{path}: the split names no picture")
     return ids

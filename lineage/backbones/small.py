@@ -7,7 +7,7 @@ from torch import nn
 
 from lineage.backbones.backbone import Backbone
 
-CHANNELS = (16, 32, 64, 64, 64)
+CHANNELS = (16, 32, 64, 96, 96)
 HIDDEN = 256
 
 
