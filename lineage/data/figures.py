@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 Rng = np.random.Generator
-CLASSES = ("disk", "square", "triangle", "pentagon", "star", "cross", "ring", "crescent")
+CLASSES = ("disk", "square", "triangle", "star", "cross", "ring")
 SUBPIXEL = 4  # bits of cv2's fixed-point coordinates
 
 
@@ -37,8 +37,6 @@ def _outline(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
         return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float), []
     if name == "triangle":
         return _regular(3), []
-    if name == "pentagon":
-        return _regular(5), []
     if name == "star":
         points = _regular(10)
         points[1::2] *= 0.42
@@ -62,12 +60,6 @@ def _outline(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
         return np.array(corners, float), []
     if name == "ring":
         return _regular(40), [_regular(40) * 0.55]
-    if name == "crescent":
-        outer = np.linspace(0.35, 2 * np.pi - 0.35, 30)
-        tip = np.array([np.cos(0.35), np.sin(0.35)])
-        inner = np.linspace(2 * np.pi - 0.75, 0.75, 22)
-        bite = np.stack([np.cos(inner), np.sin(inner)], axis=1) * 0.62 + [tip[0] - 0.62 * np.cos(0.75), 0]
-        return np.concatenate([np.stack([np.cos(outer), np.sin(outer)], axis=1), bite]), []
     raise ValueError(f"figure {name!r} is none of {', '.join(CLASSES)}")
 
 

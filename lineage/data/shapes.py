@@ -24,6 +24,7 @@ from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern
 
 GENERATOR_VERSION = 2  # part of the folder's name: raise it whenever the same seed and knobs draw other pictures
 Window = tuple[slice, slice]
+SIZE = (320, 240)  # width, height: one size, since a CPU's kernels are prepared anew for each
 VALIDATION = 0.2  # share of trainval that is val
 
 
@@ -35,15 +36,15 @@ class Difficulty:
     sides: tuple[int, int] = (24, 200)  # of an object's box before occlusion and truncation
     aspect: float = 1.5  # longest side over shortest, at most
     tilt: float = 0.6  # from upright, in radians, at most
-    contrast: float = 0.22  # least distance of a figure's mean colour to the ground around it
-    texture: float = 0.5  # how far a texture's two colours lie apart
-    ground_texture: float = 0.25
+    contrast: float = 0.24  # least distance of a figure's mean colour to the ground around it
+    texture: float = 0.4  # how far a texture's two colours lie apart
+    ground_texture: float = 0.2
     clutter: int = 3  # at most so many blobs and strokes of no class
     overlap: float = 0.45  # at most this share of an object may be covered by later ones
     truncation: float = 0.2  # chance that an object may leave the picture
     noise: float = 0.03
-    blur: float = 0.9  # sigma, at most
-    lighting: float = 0.3
+    blur: float = 0.7  # sigma, at most
+    lighting: float = 0.25
 
 
 DEFAULT = Difficulty()
@@ -61,8 +62,7 @@ class Drawn:
 
 def draw_picture(rng: Rng, patterns: tuple[Pattern, ...], knobs: Difficulty = DEFAULT) -> tuple[np.ndarray, list[dict]]:
     """One picture (H, W, 3) uint8 RGB and its objects: name, box (inclusive, from 1, as VOC), truncated, difficult."""
-    width, height = (320, 240) if rng.random() < 0.8 else (240, 320)
-    width, height = width + int(rng.integers(-20, 21)), height + int(rng.integers(-20, 21))
+    width, height = SIZE
     canvas = texture(height, width, two_colours(rng, knobs.ground_texture), patterns, rng)
     drawn = Drawn(canvas, np.zeros((height, width), np.int32), [])
     _scatter_clutter(drawn, rng, patterns, int(rng.integers(0, knobs.clutter + 1)))
@@ -274,7 +274,7 @@ def _draw_crop(rng: Rng, size: int, knobs: Difficulty = DEFAULT) -> tuple[np.nda
     drawn = Drawn(canvas, np.zeros((size, size), np.int32), [])
     _scatter_clutter(drawn, rng, TRAIN_PATTERNS, int(rng.integers(0, 3)))
     label = int(rng.integers(len(CLASSES)))
-    side, stretch = size * rng.uniform(0.65, 1.0), np.exp(rng.uniform(-0.5, 0.5) * np.log(knobs.aspect))
+    side, stretch = size * rng.uniform(0.6, 1.0), np.exp(rng.uniform(-0.5, 0.5) * np.log(knobs.aspect))
     w, h = int(side * stretch), int(side / stretch)
     mask = figure_mask(CLASSES[label], w, h, rng.uniform(-knobs.tilt, knobs.tilt))
     x, y = (int((size - side) * rng.uniform(0, 1)) for side in (w, h))
