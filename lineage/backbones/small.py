@@ -33,5 +33,6 @@ def tiny(generator: torch.Generator | None = None) -> Backbone:
     # Cell 0: the 5 x 5 convolution is centred on pixel 0 (coordinate 0.5), each 2 x 2 pooling adds half a step.
     return Backbone(
         "tiny", conv, fc, stride=8, offset=3.5, channels=c5, pool_size=4, features=HIDDEN, crop_size=64,
+        frozen=3,
         mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25),
     )  # fmt: skip

@@ -52,7 +52,7 @@ def check_image(image: Tensor) -> None:
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(pixels - mean) / std for (..., 3, H, W), ``mean`` and ``std`` a channel."""
-    return (pixels - pixels.new_tensor(mean)[:, None, None]) / pixels.new_tensor(std)[:, None, None]
+    return (pixels - pixels.new_tensor(mean)[:, None, None]).div_(pixels.new_tensor(std)[:, None, None])
 
 
 def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> float:

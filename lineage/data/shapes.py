@@ -39,10 +39,10 @@ class Difficulty:
     contrast: float = 0.24  # least distance of a figure's mean colour to the ground around it
     texture: float = 0.4  # how far a texture's two colours lie apart
     ground_texture: float = 0.2
-    clutter: int = 3  # at most so many blobs and strokes of no class
-    overlap: float = 0.45  # at most this share of an object may be covered by later ones
-    truncation: float = 0.2  # chance that an object may leave the picture
-    noise: float = 0.03
+    clutter: int = 2  # at most so many blobs and strokes of no class
+    overlap: float = 0.3  # at most this share of an object may be covered by later ones
+    truncation: float = 0.15  # chance that an object may leave the picture
+    noise: float = 0.02
     blur: float = 0.7  # sigma, at most
     lighting: float = 0.25
 
@@ -115,7 +115,7 @@ def _place_figure(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], knobs: 
     stretch = np.sqrt(np.exp(rng.uniform(-1, 1) * np.log(knobs.aspect)))
     w, h = (int(np.clip(s, knobs.sides[0], knobs.sides[1])) for s in (side * stretch, side / stretch))
     mask = figure_mask(name, w, h, rng.uniform(-knobs.tilt, knobs.tilt))  # (h, w)
-    leaves = 0.6 if rng.random() < knobs.truncation else 0.0
+    leaves = 0.5 if rng.random() < knobs.truncation else 0.0
     for _ in range(12):
         x = int(rng.uniform(-leaves * w, width - w + leaves * w))
         y = int(rng.uniform(-leaves * h, height - h + leaves * h))

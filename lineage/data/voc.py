@@ -23,6 +23,7 @@ VOC_CLASSES = (
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 EXIF_ORIENTATION = 0x0112
+DECODED_BYTES = 2**29  # of decoded pictures that a dataset keeps in memory
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -39,6 +40,11 @@ def read_image(path: str | Path) -> Tensor:
     Raises:
         VOCFormatError: the file is missing, truncated or not a picture.
     """
+    return _read_pixels(path).float().div_(255)
+
+
+def _read_pixels(path: str | Path) -> Tensor:
+    """The same as uint8 (3, H, W)."""
     path = Path(path)
     try:
         with Image.open(path) as opened:
@@ -48,7 +54,7 @@ def read_image(path: str | Path) -> Tensor:
         raise VOCFormatError(f"{path}: no such picture") from None
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error... for damage
         raise VOCFormatError(f"{path}: cannot be read as a picture: {error}") from None
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
@@ -227,12 +233,20 @@ class VOCDataset(Dataset):
         if not self.classes:
             raise VOCFormatError(f"{self.root}: no annotation has an object, so there are no classes to learn")
         self._targets: dict[int, dict[str, Tensor]] = {}
+        self._decoded: dict[int, Tensor] = {}  # uint8 pictures, as many as fit: training sees each several times
+        self._room = DECODED_BYTES
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return read_image(self.image_path(index)), self.target(index)
+        pixels = self._decoded.get(index)
+        if pixels is None:
+            pixels = _read_pixels(self.image_path(index))
+            if self._room >= pixels.nbytes:
+                self._room -= pixels.nbytes
+                self._decoded[index] = pixels
+        return pixels.float().div_(255), self.target(index)
 
     def target(self, index: int) -> dict[str, Tensor]:
         """The target alone, without decoding the picture."""

@@ -52,17 +52,17 @@ class Recipe(HeadSettings):
 PAPER = Recipe()
 
 _QUICK_SOLVER = Solver(
-    "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+    "adamw", learning_rate=2e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
 )  # fmt: skip
 
 QUICK = Recipe(
     shorter=None,
     longer=640,
-    rois_per_image=32,
+    rois_per_image=64,
     background_iou=(0.0, 0.5),
     rpn=RPNSettings(
-        base_size=8, scales=(4, 8, 16), channels=64, smooth_l1_beta=1 / 9, anchors_per_image=128, min_size=8,
-        foreground_iou=0.6, before_nms_train=1000, after_nms_train=200, before_nms_test=1000, after_nms_test=200,
+        base_size=8, scales=(4, 9, 20), channels=128, smooth_l1_beta=1 / 9, anchors_per_image=128, min_size=8,
+        foreground_iou=0.5, before_nms_train=1000, after_nms_train=200, before_nms_test=1000, after_nms_test=300,
         keep_border_anchors=True,
     ),
     procedure="joint",

@@ -47,12 +47,12 @@ PAPER = Recipe(
 QUICK = Recipe(
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=300, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
     ),
     scales=(None,),
     longer=640,
     levels=(4, 2, 1),  # the two-stage post's 21 bins
     corrected_mapping=True,
-    regions_per_image=32,
+    regions_per_image=64,
     background_iou=(0.0, 0.5),
 )  # fmt: skip
