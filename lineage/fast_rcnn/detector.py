@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
+from lineage.common.batches import ROIS, in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
 from lineage.common.image import Frame, as_channels_last, detect_each, stack_frames, to_frame
 from lineage.common.nms import suppress_per_class
@@ -90,7 +91,7 @@ class FastRCNN(nn.Module):
 
     @stage("fc", phase="features")
     def fc(self, pooled: Tensor) -> Tensor:
-        return self.head.fc(pooled)  # (R, D)
+        return in_batches(self.head.fc, pooled, ROIS)  # (R, D)
 
     @stage("softmax", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

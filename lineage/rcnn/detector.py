@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
+from lineage.common.batches import PIXELS, ROIS, in_batches
 from lineage.common.boxes import clip_boxes_to_image
 from lineage.common.image import as_channels_last, detect_each, normalise
 from lineage.common.nms import suppress_per_class
@@ -64,9 +65,9 @@ class RCNN(nn.Module):
 
     @stage("cnn", phase="features")
     def cnn(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        batch = self.recipe.crops_per_pass if crops.device.type == "cpu" else len(crops)
-        pool5 = torch.cat([self.backbone.pool5(as_channels_last(part)) for part in crops.split(max(1, batch))])
-        return pool5.flatten(1), self.backbone.fc(pool5)  # (R, D5), (R, D7)
+        batch = max(1, PIXELS // self.backbone.crop_size**2)
+        pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), batch)  # (R, C, n, n)
+        return pool5.flatten(1), in_batches(self.backbone.fc, pool5, ROIS)  # (R, D5), (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

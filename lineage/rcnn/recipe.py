@@ -48,7 +48,6 @@ class Recipe:
     score_threshold: float = -1.1  # rcnn_test.m's initial threshold on the margin
     nms_iou: float = 0.3  # rcnn_nms.m
     max_detections: int = 100
-    crops_per_pass: int = 16  # CNN batch on a CPU: benchmarks/NOTES.md
     warp_budget: int = 2**28  # bytes of crops that exist at once
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
+from lineage.common.batches import ROIS, in_batches
 
 
 class PyramidHead(nn.Module):
@@ -41,6 +42,6 @@ class PyramidHead(nn.Module):
 
     def forward(self, pyramid: list[Tensor]) -> Tensor:
         if self.widened:
-            return self.fc(torch.cat([level.flatten(1) for level in pyramid], dim=1))
+            return in_batches(self.fc, torch.cat([level.flatten(1) for level in pyramid], dim=1), ROIS)
         coarse = torch.cat([level.flatten(1) for level in pyramid[1:]], dim=1)
-        return self.fc(pyramid[0]) + self.coarse(coarse)
+        return in_batches(self.fc, pyramid[0], ROIS) + self.coarse(coarse)

@@ -22,6 +22,7 @@ def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...
         one (R, C, n, n) a level.
     """
     rois = torch.cat([cells.new_zeros(len(cells), 1), cells], dim=1).to(features.dtype)  # (R, 5)
+    features = features.contiguous()  # once, rather than once a level inside the operator
     # torchvision's operator counts inclusive cells as well and rounds to them: whole numbers pass unchanged.
     return [torchvision.ops.roi_pool(features, rois, (level, level), spatial_scale=1.0) for level in levels]
 
