@@ -58,8 +58,8 @@ class Backbone(nn.Module):
             layer.requires_grad_(False)
 
 
-def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """Replace every (Conv2d, BatchNorm2d) pair of neighbours by one convolution with the same output.
+def fold_batch_norm(module: nn.Module) -> None:
+    """Replace, in place, every (Conv2d, BatchNorm2d) pair of neighbours by one convolution with the same output.
 
     Detection minibatches hold one to four pictures, too few for batch statistics, so detectors keep the
     normalisation of pre-training fixed; a fixed one is an affine map a channel, which the convolution absorbs.
@@ -72,7 +72,6 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
             setattr(module, norm_name, nn.Identity())
     for _, child in children:
         fold_batch_norm(child)
-    return module
 
 
 def with_batch_norm(conv: nn.Sequential) -> nn.Sequential:

@@ -63,7 +63,7 @@ def pretrain(
 
     backbone.train()
     optimise([backbone, classifier], losses_of, train_count, solver, seed=seed, label="pre-train", resume=resume)
-    backbone.conv = fold_batch_norm(backbone.conv)
+    fold_batch_norm(backbone.conv)
     backbone.conv = nn.Sequential(*(layer for layer in backbone.conv if not isinstance(layer, nn.Identity)))
     backbone.eval()
     with torch.inference_mode():

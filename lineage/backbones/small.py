@@ -29,7 +29,7 @@ def tiny(generator: torch.Generator | None = None) -> Backbone:
     for layer in (*conv, *fc):
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     # Cell 0: the 5 x 5 convolution is centred on pixel 0 (coordinate 0.5), each 2 x 2 pooling adds half a step.
     return Backbone(
         "tiny", conv, fc, stride=8, offset=3.5, channels=c5, pool_size=4, features=HIDDEN, crop_size=64,

@@ -61,12 +61,15 @@ class Experiment:
 
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:
         """The training and the test split, with one class list."""
-        splits = ("train", "val") if self.validate else ("trainval", "test")
-        train = open_dataset(self.data, splits[0], self.cache / "data", pictures=self.limit_pictures)
-        test = open_dataset(
-            self.data, splits[1], self.cache / "data", classes=train.classes, pictures=self.limit_pictures
-        )
+        train = self.training_set()
+        split = "val" if self.validate else "test"
+        test = open_dataset(self.data, split, self.cache / "data", train.classes, self.limit_pictures)
         return train, test
+
+    def training_set(self) -> VOCDataset:
+        """The split to learn from."""
+        split = "train" if self.validate else "trainval"
+        return open_dataset(self.data, split, self.cache / "data", pictures=self.limit_pictures)
 
     def recipe_of(self, generation: str) -> Any:
         """The named recipe with this experiment's changes."""
@@ -165,13 +168,21 @@ def region_proposals(experiment: Experiment, dataset: VOCDataset) -> list[Tensor
 
 
 def trained_detector(
-    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor], say: Say
+    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor] | None, say: Say
 ) -> tuple[Any, dict[str, Any]]:
     """A trained detector on the experiment's device, and the facts of its training."""
+    path = train_or_find(experiment, generation, seed, train, proposals, say)
+    detector, facts = load_detector(path, generation=generation, classes=list(train.classes))
+    return detector.to(experiment.device), facts
+
+
+def train_or_find(
+    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor] | None, say: Say
+) -> Path:
+    """The checkpoint of a trained detector; trained now unless the cache has it."""
     path = experiment.cache / "models" / f"{generation}-{experiment.key(generation, seed, train)}.safetensors"
     if path.exists():
-        detector, facts = load_detector(path, generation=generation, classes=list(train.classes))
-        return detector.to(experiment.device), facts
+        return path
     backbone, pretraining = pretrained_backbone(experiment, seed, say)
     detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
         experiment.device
@@ -187,13 +198,22 @@ def trained_detector(
     save_detector(detector, path, **facts)
     shutil.rmtree(work_dir, ignore_errors=True)
     say(f"{TITLES[generation]}, seed {seed}: {report.procedure}, {report.steps} steps in {seconds:.1f} s")
-    return detector, facts
+    return path
 
 
 def evaluate_detector(
     detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, label: str
 ) -> tuple[VOCResult, list[dict[str, Tensor]]]:
     """VOC 11-point AP at IoU 0.5 on a split, and the detections. ``proposals`` None: the detector makes its own."""
+    detections = detect_all(detector, dataset, proposals, label)
+    targets = [dataset.target(index) for index in range(len(dataset))]
+    return evaluate_voc(detections, targets, len(dataset.classes)), detections
+
+
+def detect_all(
+    detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, label: str
+) -> list[dict[str, Tensor]]:
+    """Detections in every picture of a split, on the CPU."""
     device = next(detector.parameters()).device
     detections = []
     for index in track(range(len(dataset)), label, len(dataset)):
@@ -201,5 +221,4 @@ def evaluate_detector(
         given = None if proposals is None else [proposals[index].to(device)]
         (found,) = detector([image.to(device)], proposals=given)
         detections.append({name: tensor.cpu() for name, tensor in found.items()})
-    targets = [dataset.target(index) for index in range(len(dataset))]
-    return evaluate_voc(detections, targets, len(dataset.classes)), detections
+    return detections

@@ -43,7 +43,7 @@ def box_iou_reference(box1: Tensor, box2: Tensor) -> float:
     return intersection / (float(box_area(box1)) + float(box_area(box2)) - intersection)
 
 
-def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def clip_boxes_to_image(boxes: Tensor, size: tuple[int, ...]) -> Tensor:
     """Boxes (..., 4) cut to a picture of ``size`` = (height, width)."""
     height, width = size
     x = boxes[..., 0::2].clamp(0, width)

@@ -16,7 +16,7 @@ class Matches(NamedTuple):
     """What :func:`match_boxes` found, one entry a box."""
 
     kind: Tensor  # (N,) int8: FOREGROUND, BACKGROUND or IGNORED
-    index: Tensor  # (N,) int64: the ground truth of largest IoU (0 where there is none)
+    truth: Tensor  # (N,) int64: the ground truth of largest IoU (0 where there is none)
     iou: Tensor  # (N,) that IoU
 
 
@@ -80,9 +80,9 @@ def label_regions(
     boxes = torch.cat([truth, proposals])
     matches = match_boxes(boxes, truth, foreground=foreground, background=background)
     if len(truth) == 0:
-        return LabelledRegions(boxes, matches.kind, torch.zeros_like(matches.index), torch.zeros_like(boxes))
-    labels = torch.where(matches.kind == FOREGROUND, labels[matches.index], 0)
-    return LabelledRegions(boxes, matches.kind, labels, truth[matches.index])
+        return LabelledRegions(boxes, matches.kind, torch.zeros_like(matches.truth), torch.zeros_like(boxes))
+    labels = torch.where(matches.kind == FOREGROUND, labels[matches.truth], 0)
+    return LabelledRegions(boxes, matches.kind, labels, truth[matches.truth])
 
 
 def usable_objects(target: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

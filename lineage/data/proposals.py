@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -84,4 +85,4 @@ def _compute(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
             raise ProposalError(f"{picture}: no proposals: {error}") from error
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
             raise ProposalError(f"{picture}: proposals must be finite (R, 4), got {boxes.shape}")
-        write_atomically(file, lambda path, boxes=boxes: np.save(path, boxes))
+        write_atomically(file, functools.partial(np.save, arr=boxes))

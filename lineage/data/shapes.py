@@ -90,7 +90,7 @@ def _scatter_clutter(drawn: Drawn, rng: Rng, patterns: tuple[Pattern, ...], coun
 
 
 def _overlap(corner: tuple[int, int], size: tuple[int, int], picture: tuple[int, int]) -> tuple[Window, Window]:
-    """The part of a window (width, height) at ``corner`` that lies in the picture: in its own rows and columns, and the picture's."""
+    """The part of a window (width, height) that lies in the picture, in its own (rows, columns) and the picture's."""
     (x, y), (w, h), (width, height) = corner, size, picture
     part = (slice(max(0, -y), max(0, min(h, height - y))), slice(max(0, -x), max(0, min(w, width - x))))
     there = (slice(max(0, y), max(0, min(height, y + h))), slice(max(0, x), max(0, min(width, x + w))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -69,8 +71,7 @@ class FastRCNN(nn.Module):
 
     @stage("selective search", phase="propose")
     def propose(self, image: Tensor) -> Tensor:
-        assert isinstance(self.recipe, Recipe)
-        return self.recipe.proposals.propose(image)  # (R, 4)
+        return cast(Recipe, self.recipe).proposals.propose(image)  # (R, 4)
 
     @stage("conv", phase="features")
     def convolve(self, image: Tensor) -> tuple[Tensor, Frame]:

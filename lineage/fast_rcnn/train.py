@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from lineage.common.image import flip_horizontally
 from lineage.common.optimise import TrainingReport, optimise
 from lineage.data.voc import VOCDataset
 from lineage.fast_rcnn.detector import FastRCNN
+from lineage.fast_rcnn.recipe import Recipe
 
 Batch = tuple[list[Tensor], list[dict[str, Tensor]], list[Tensor] | None]
 
@@ -24,7 +26,7 @@ def train(
         proposals: (R, 4) a picture of ``dataset``.
         work_dir: holds what a resumed run needs; emptied at the end.
     """
-    solver = detector.recipe.solver
+    solver = cast(Recipe, detector.recipe).solver
     detector.backbone.freeze_leading_layers()
 
     def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ def base_anchors(
     return torch.tensor(anchors, dtype=torch.float32)
 
 
-def grid_anchors(base: Tensor, map_size: tuple[int, int], stride: int) -> Tensor:
+def grid_anchors(base: Tensor, map_size: tuple[int, ...], stride: int) -> Tensor:
     """The anchors of a whole map, in the house's exclusive pixels.
 
     Args:

@@ -40,7 +40,7 @@ def rpn_targets(anchors: Tensor, truth: Tensor, size: tuple[int, int], settings:
     kind[inside] = matches.kind
     positive = matches.kind == FOREGROUND
     rows = inside[positive]
-    offsets[rows] = encode_boxes(truth[matches.index[positive]], anchors[rows])
+    offsets[rows] = encode_boxes(truth[matches.truth[positive]], anchors[rows])
     return kind, offsets
 
 

@@ -31,7 +31,7 @@ class RPN(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for layer in (self.conv, self.cls_score, self.bbox_pred):
             nn.init.normal_(layer.weight, std=settings.std, generator=generator)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.conv(features).relu_()  # (B, 512, h, w)

@@ -5,6 +5,7 @@ SVMs and regressors are trained on features that stay as they are, so each is co
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -84,8 +85,12 @@ def cache_features(
     for index in track(range(len(dataset)), label, len(dataset)):
         if not cache.path(index).exists():
             arrays = _features_of(*dataset[index], proposals[index], extract, len(dataset.classes), min_pair_iou)
-            write_atomically(cache.path(index), lambda path, arrays=arrays: np.savez(path, **arrays))
+            write_atomically(cache.path(index), functools.partial(_save, arrays))
     return cache
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _features_of(

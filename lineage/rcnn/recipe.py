@@ -54,8 +54,8 @@ class Recipe:
 PAPER = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=2000),  # section 2.2
     finetune=Solver(
-        "sgd", learning_rate=1e-3, steps=70_000, images_per_step=2, weight_decay=5e-4, decay_at=(20_000, 40_000, 60_000),
-        bias_rate=2.0,
+        "sgd", learning_rate=1e-3, steps=70_000, images_per_step=2, weight_decay=5e-4,
+        decay_at=(20_000, 40_000, 60_000), bias_rate=2.0,
     ),  # finetuning prototxt: base_lr 0.001, stepsize 20000, gamma 0.1, max_iter 70000
     crops_per_image=64,  # batch 128 (section 2.3)
 )  # fmt: skip
@@ -63,7 +63,8 @@ PAPER = Recipe(
 QUICK = Recipe(
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20,
+        clip=10.0,
     ),
     crops_per_image=16,
     context=4,  # 16 of 227 is 4.5 of 64

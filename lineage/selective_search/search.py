@@ -71,7 +71,7 @@ def _as_uint8(image: np.ndarray | Tensor) -> np.ndarray:
 
 def _hierarchies(image: np.ndarray, strategies: Sequence[Strategy], sigma: float) -> list[np.ndarray]:
     """Each strategy's boxes, the whole picture first. Segmentations and features are shared where they can be."""
-    segmented: dict[tuple[str, float], tuple] = {}
+    segmented: dict[tuple[str, float], tuple[np.ndarray, ...]] = {}
     found = []
     for strategy in strategies:
         key = (strategy.colour_space, strategy.k)
@@ -79,7 +79,8 @@ def _hierarchies(image: np.ndarray, strategies: Sequence[Strategy], sigma: float
             converted = convert(image, strategy.colour_space)
             labels = segment(converted, strategy.k, sigma, int(strategy.k))
             segmented[key] = (labels, *region_features(converted, labels))
-        found.append(group_features(*segmented[key], strategy.weights).boxes[::-1])
+        labels, colour, texture, sizes, boxes = segmented[key]
+        found.append(group_features(labels, colour, texture, sizes, boxes, strategy.weights).boxes[::-1])
     return found
 
 

@@ -25,7 +25,7 @@ def segment(image: np.ndarray, k: float, sigma: float = 0.8, min_size: int = 20)
     Returns:
         int32 (H, W), labels 0..n-1 in the order in which rows meet them.
     """
-    smooth = image.astype(np.float32)
+    smooth: np.ndarray = image.astype(np.float32)
     if sigma > 0:
         smooth = cv2.GaussianBlur(smooth, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return _segment(np.ascontiguousarray(smooth), k, min_size)

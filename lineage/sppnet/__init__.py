@@ -1,1 +1,1 @@
-"""SPP-net: He, Zhang, Ren, Sun. Spatial pyramid pooling in deep convolutional networks..., ECCV 2014 (arXiv 1406.4729v4)."""
+"""SPP-net: He, Zhang, Ren, Sun. Spatial pyramid pooling in deep ... networks, ECCV 2014 (arXiv 1406.4729v4)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class PyramidHead(nn.Module):
         layers = list(backbone.fc)
         self.widened = len(layers) > 1 and isinstance(layers[0], nn.Flatten) and isinstance(layers[1], nn.Linear)
         if self.widened:
-            fc6: nn.Linear = layers[1]
+            fc6 = cast(nn.Linear, layers[1])
             wide = nn.Linear(fc6.in_features + coarse_bins, fc6.out_features)
             with torch.no_grad():
                 wide.weight.zero_()

@@ -8,7 +8,7 @@ from torch import Tensor
 from lineage.common.boxes import box_area
 
 
-def window_to_cells(boxes: Tensor, stride: int, map_size: tuple[int, int], offset: float = 0.0) -> Tensor:
+def window_to_cells(boxes: Tensor, stride: int, map_size: tuple[int, ...], offset: float = 0.0) -> Tensor:
     """Project windows onto the feature map: the cells whose centres lie inside.
 
     Appendix A pads each layer by half its filter, so that cell x' sees the input around stride * x'; then the

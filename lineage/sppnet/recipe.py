@@ -36,7 +36,8 @@ class Recipe:
 PAPER = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=2000),  # section 4.1
     finetune=Solver(
-        "sgd", learning_rate=1e-3, steps=300_000, images_per_step=2, weight_decay=5e-4, decay_at=(250_000,), bias_rate=2.0
+        "sgd", learning_rate=1e-3, steps=300_000, images_per_step=2, weight_decay=5e-4, decay_at=(250_000,),
+        bias_rate=2.0,
     ),  # section 4.3: 250k minibatches at 1e-3, then 50k at 1e-4
     scales=(480, 576, 688, 864, 1200),  # section 4.1
     longer=3000,
@@ -47,7 +48,8 @@ PAPER = Recipe(
 QUICK = Recipe(
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20,
+        clip=10.0,
     ),
     scales=(None,),
     longer=640,

@@ -23,7 +23,7 @@ def test_matching_equals_a_loop_over_the_definition(some, truth, force_best):
             expected = FOREGROUND
         assert matches.kind[i] == expected
         if len(truth):
-            assert overlaps[i, matches.index[i]] == best
+            assert overlaps[i, matches.truth[i]] == best
 
 
 def test_an_object_that_nothing_touches_claims_no_box():

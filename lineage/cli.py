@@ -1,0 +1,116 @@
+"""What the command lines share: options, defaults, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lineage.bench.experiment import Experiment
+
+Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, or a folder in VOC layout")]
+BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, vgg16, resnet18 or efficientnet_lite0")]
+Weights = Annotated[str, typer.Option(help="imagenet, none, or a file; tiny is pre-trained here and needs none")]
+RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
+Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
+Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
+Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
+
+
+def new_app() -> typer.Typer:
+    """A command without completion and without pages of traceback."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def default_cache() -> Path:
+    """$LINEAGE_CACHE, or "lineage" in the user's cache folder."""
+    fallback = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lineage"
+    return Path(os.environ.get("LINEAGE_CACHE", fallback))
+
+
+@contextmanager
+def errors_in_one_line(console: Console) -> Iterator[None]:
+    """Turn what a user can cause into one message and a non-zero exit; an unexpected error keeps its traceback."""
+    from lineage.common.optimise import TrainingError
+    from lineage.data.proposals import ProposalError
+
+    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", highlight=False, soft_wrap=True)
+    try:
+        yield
+    except (ValueError, OSError, TrainingError, ProposalError) as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    """``value`` if it is among ``choices``.
+
+    Raises:
+        ValueError: naming the option, the value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{option}: {value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def make_experiment(
+    *,
+    data: str,
+    backbone: str,
+    weights: str,
+    recipe: str,
+    device: str,
+    procedure: str | None,
+    cache: Path | None,
+    **fields: Any,
+) -> Experiment:
+    """An experiment from command-line options.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+    from lineage.backbones import NAMES
+    from lineage.bench.experiment import Experiment
+    from lineage.detectors import RECIPES
+
+    one_of("--backbone", backbone, NAMES)
+    one_of("--recipe", recipe, RECIPES)
+    if procedure is not None:
+        one_of("--procedure", procedure, ("joint", "alternating"))
+    return Experiment(
+        data=data,
+        backbone=backbone,
+        weights=None if backbone == "tiny" or weights == "none" else weights,
+        recipe=recipe,
+        device=pick_device(device),
+        procedure=procedure,
+        cache=cache or default_cache(),
+        **fields,
+    )
+
+
+def pick_device(name: str) -> Any:
+    """The torch device for "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: an unknown name, or cuda without a GPU.
+    """
+    import torch
+
+    one_of("--device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device: cuda was asked for, but torch finds no GPU")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,54 @@
+"""python -m lineage.train GENERATION --data DIR: train one detector and keep it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineage import cli
+
+app = cli.new_app()
+
+
+@app.command()
+def main(
+    generation: Annotated[str, typer.Argument(help="rcnn, sppnet, fast_rcnn or faster_rcnn")],
+    data: cli.Data = "shapes",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="default GENERATION.safetensors")] = None,
+    backbone: cli.BackboneName = "tiny",
+    weights: cli.Weights = "imagenet",
+    recipe: cli.RecipeName = "quick",
+    device: cli.Device = "auto",
+    proposals: cli.Proposals = None,
+    procedure: cli.Procedure = None,
+    steps: cli.Steps = None,
+    seed: Annotated[int, typer.Option(min=0, help="of weights, sampling and order")] = 0,
+    cache: cli.Cache = None,
+) -> None:
+    """Train a generation on the data's "trainval" split, and write a checkpoint that knows its classes and recipe."""
+    from rich.console import Console
+
+    console = Console()
+    with cli.errors_in_one_line(console):
+        from lineage.bench import experiment as e
+        from lineage.detectors import GENERATIONS
+
+        cli.one_of("GENERATION", generation, GENERATIONS)
+        experiment = cli.make_experiment(
+            data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
+            procedure=procedure, steps=steps, cache=cache,
+        )  # fmt: skip
+        train = experiment.training_set()
+        regions = None if generation == "faster_rcnn" else e.region_proposals(experiment, train)
+        path = e.train_or_find(experiment, generation, seed, train, regions, console.print)
+        target = out or Path(f"{generation}.safetensors")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        console.print(f"written: {target}", highlight=False)
+
+
+if __name__ == "__main__":
+    app()
