@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.common.boxes import decode_boxes, encode_boxes
@@ -32,6 +32,7 @@ def test_the_solution_is_the_least_of_the_objective():
         assert objective(best + 1e-2 * torch.from_numpy(rng.standard_normal((5, 4)))) > objective(best)
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_exactly_linear_targets_are_recovered_through_the_whitening(seed):
     """Correlated targets of unlike sizes: only if unwhiten inverts whiten do they come back."""
@@ -54,19 +55,13 @@ def test_a_heavy_ridge_leaves_the_mean():
 def test_whitening_makes_a_coordinates_unit_irrelevant():
     """t_x in hundredths must not be shrunk more or less than t_x in ones under the same lambda."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand(40, 6, generator=generator)
-    y = torch.randn(40, 4, generator=generator)
+    x, y = torch.rand(40, 6, generator=generator), torch.randn(40, 4, generator=generator)
+    uncorrelated = torch.linalg.qr(y - y.mean(dim=0))[0] * torch.tensor([1.0, 2.0, 3.0, 4.0])
     unit = torch.tensor([1.0, 100.0, 1.0, 1.0])
-    plain, plain_bias = fit_ridge(x, y, 10.0, 1e-12)
-    scaled, scaled_bias = fit_ridge(x, y * unit, 10.0, 1e-12)
-    # ZCA whitening mixes the coordinates: equal in sum over the whitened space, exact for uncorrelated targets
-    centred = y - y.mean(0)
-    basis, _ = torch.linalg.qr(centred)
-    uncorrelated = basis * torch.tensor([1.0, 2.0, 3.0, 4.0])
-    plain, plain_bias = fit_ridge(x, uncorrelated, 10.0, 1e-12)
+    plain, bias = fit_ridge(x, uncorrelated, 10.0, 1e-12)
     scaled, scaled_bias = fit_ridge(x, uncorrelated * unit, 10.0, 1e-12)
     torch.testing.assert_close(scaled, plain * unit, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(scaled_bias, plain_bias * unit, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(scaled_bias, bias * unit, rtol=1e-3, atol=1e-5)
 
 
 def linear_pairs(count=40, dim=6, seed=0):
