@@ -44,7 +44,7 @@ class StageRecord:
     outputs: Any
     seconds: float
     flops: int | None  # None when the trace did not count
-    peak_memory_bytes: int | None  # over what was allocated when the stage began; None when not counted
+    peak_memory_bytes: int | None  # of its inputs and of all it made, alive at once; None when not counted
 
 
 @dataclass
@@ -139,11 +139,13 @@ def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, a
         if active.count:
             stack.enter_context(memory)
             stack.enter_context(flop_counter)
+            memory.include((args, kwargs))
         _synchronise(device)
         start = time.perf_counter()
         outputs = method(self, *args, **kwargs)
         _synchronise(device)
         seconds = time.perf_counter() - start
+    memory.include(outputs)  # arrays of OpenCV's and numpy's became tensors without an operator
     inputs = (*args, *kwargs.values())
     if not active.keep_tensors:
         inputs, kept = tuple(describe(value) for value in inputs), describe(outputs)
@@ -156,7 +158,7 @@ def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, a
 
 
 class _MemoryCounter(TorchDispatchMode):
-    """Live bytes of the tensors that operators return while it is on, the same way on every device."""
+    """Live bytes of the tensors that operators return while it is on, and of those included, on any device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,10 +168,14 @@ class _MemoryCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         inputs = {t.untyped_storage()._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in inputs:
-                self._add(tensor.untyped_storage())
+        self.include(result, known=inputs)
         return result
+
+    def include(self, values: Any, known: frozenset[int] | set[int] = frozenset()) -> None:
+        """Count the tensors in ``values``, each storage once, but not those ``known`` to be somebody else's."""
+        for tensor in tree_leaves(values):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in known:
+                self._add(tensor.untyped_storage())
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()

@@ -54,10 +54,10 @@ class Recipe:
 PAPER = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=2000),  # section 2.2
     finetune=Solver(
-        "sgd", learning_rate=1e-3, steps=70_000, images_per_step=2, weight_decay=5e-4,
+        "sgd", learning_rate=1e-3, steps=70_000, images_per_step=32, weight_decay=5e-4,
         decay_at=(20_000, 40_000, 60_000), bias_rate=2.0,
     ),  # finetuning prototxt: base_lr 0.001, stepsize 20000, gamma 0.1, max_iter 70000
-    crops_per_image=64,  # batch 128 (section 2.3)
+    crops_per_image=4,  # batch 128 (section 2.3), from many pictures: the original draws from all windows of the set
 )  # fmt: skip
 
 QUICK = Recipe(

@@ -61,7 +61,7 @@ def test_another_fact_is_named_with_the_file_and_both_values(saved, expect, part
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="nowhere.safetensors: no such checkpoint"):
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors: no such checkpoint"):
         load_checkpoint(tmp_path / "nowhere.safetensors")
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_checkpoint(tmp_path)  # a folder

@@ -29,7 +29,7 @@ def test_a_trace_records_every_stage_with_flops_memory_and_tensors():
     assert t.names == ["project", "score"]
     assert t["project"].phase == "features"
     assert t["project"].flops == 2 * 5 * 8 * 4
-    assert t["project"].peak_memory_bytes == 5 * 4 * 4
+    assert t["project"].peak_memory_bytes == 5 * 8 * 4 + 5 * 4 * 4  # input and output
     assert torch.equal(t["project"].inputs[0], x)
     assert torch.equal(t["score"].outputs, expected)
     assert t["score"].seconds > 0
@@ -62,7 +62,7 @@ def test_freed_memory_is_not_counted_twice():
     chain = Chain()
     with trace(chain) as t:
         chain.chain(torch.zeros(1000))
-    assert t["chain"].peak_memory_bytes == 2 * 4000  # old and new, never all ten
+    assert t["chain"].peak_memory_bytes == 3 * 4000  # input, old and new, never all ten
 
 
 def test_printing_lists_stages_shapes_and_repeated_calls():

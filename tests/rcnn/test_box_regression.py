@@ -130,3 +130,7 @@ def test_forward_decodes_scaled_features_times_weight_plus_bias():
     for c in range(3):
         offsets = 0.5 * features.flatten(1) @ regressors.weight[:, c] + regressors.bias[c]
         torch.testing.assert_close(found[:, c], decode_boxes(offsets, proposals))
+
+
+def test_no_proposals_give_no_boxes():
+    assert BoxRegressors(8, 3)(torch.zeros(0, 8), torch.zeros(0, 4)).shape == (0, 3, 4)

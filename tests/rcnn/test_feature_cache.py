@@ -63,9 +63,7 @@ def test_streams_every_pictures_features_overlaps_and_positives(tmp_path):
         expected = extract(image, proposals[index])[1]
         np.testing.assert_allclose(picture.features, expected, rtol=2e-3, atol=1e-3)  # float16 on disk
         assert picture.features.dtype == np.float32
-        np.testing.assert_allclose(
-            picture.positives, extract(image, target["boxes"][usable])[1], rtol=2e-3, atol=1e-3
-        )
+        np.testing.assert_allclose(picture.positives, extract(image, target["boxes"][usable])[1], rtol=2e-3, atol=1e-3)
         assert picture.labels.tolist() == target["labels"][usable].tolist()
         for label in (1, 2):
             same = target["boxes"][usable & (target["labels"] == label)]
@@ -128,7 +126,7 @@ def test_regression_pairs_are_the_proposals_near_an_object_and_lead_onto_it(tmp_
                 labels.append(int(target["labels"][usable][iou.argmax()]))
                 truths.append(target["boxes"][usable][iou.argmax()])
     assert pairs.labels.tolist() == labels
-    assert 5 < len(labels) < 63
+    assert 0 < len(labels) < 60
     torch.testing.assert_close(pairs.features[:, :4], torch.stack(near) / 10, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(decode_boxes(pairs.offsets, torch.stack(near)), torch.stack(truths), rtol=0, atol=1e-3)
 
@@ -150,8 +148,7 @@ def test_svms_and_regressors_are_fitted_from_what_is_on_disk(tmp_path):
     cache = fill(dataset, tmp_path / "f")
     svms, regressors = fit_from_cache(cache, 2, SVMSettings(C=1.0), RegressionSettings(ridge=0.01), seed=0)
     image, target = dataset[0]
-    pooled, fc7 = extract(image, target["boxes"])
-    scores = svms(fc7)
+    scores = svms(extract(image, target["boxes"])[1])
     assert (scores.argmax(dim=1) == torch.tensor([0, 1])).all()
     assert scores[0, 0] > 0 > scores[0, 1]
     proposals = proposals_for(dataset)[0][:20]

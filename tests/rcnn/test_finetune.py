@@ -45,9 +45,9 @@ DATASET = Marked()
 def proposals_near(shift=3.0, near=20, far=60):
     generator = torch.Generator().manual_seed(0)
     result = []
-    for _, target in DATASET.items:
+    for _ in DATASET.items:
         truth = torch.tensor([[10.0, 20, 40, 70], [70, 10, 140, 50]]).repeat(near // 2, 1)
-        corners = torch.rand(far, 2, generator=generator) * torch.tensor([40.0, 20.0]) + torch.tensor([0.0, 72.0])
+        corners = torch.rand(far, 2, generator=generator) * torch.tensor([40.0, 18.0]) + torch.tensor([2.0, 75.0])
         distant = torch.cat([corners, corners + 5], dim=1)
         result.append(torch.cat([truth + shift * torch.randn(truth.shape, generator=generator), distant]))
     return result
@@ -90,7 +90,8 @@ def test_a_marked_object_stays_inside_its_box_mirrored_or_not(seed):
                          ([0.0, 0, 0], [1.0, 0, 0], [0.0, 1, 0]))  # fmt: skip
     assert (labels > 0).sum() == 6  # all of the objects
     for crop, label in zip(crops, labels.tolist()):
-        torch.testing.assert_close(crop, (black, red, green)[label].expand(3, 64, 64), rtol=0, atol=1e-4)
+        inside = crop[:, 2:-2, 2:-2]  # the outermost samples blend into the surroundings
+        torch.testing.assert_close(inside, (black, red, green)[label].expand_as(inside), rtol=0, atol=1e-4)
 
 
 def test_pictures_are_mirrored_about_half_of_the_time_and_never_without_the_setting():
@@ -130,7 +131,7 @@ def test_the_pool_over_pictures_lets_a_full_picture_make_up_for_an_empty_one():
 def test_finetuning_learns_and_leaves_frozen_layers_alone(tmp_path):
     backbone = build_backbone("tiny")
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    recipe = replace(QUICK, finetune=replace(QUICK.finetune, steps=15, images_per_step=2), crops_per_image=8)
+    recipe = replace(QUICK, finetune=replace(QUICK.finetune, steps=30, images_per_step=2), crops_per_image=4)
     losses = finetune(backbone, DATASET, PROPOSALS, recipe, seed=0, resume=tmp_path / "s.safetensors")
     assert 0 <= losses["softmax"] < 0.6  # ln 3 = 1.1 is a guess
     assert not backbone.training

@@ -167,5 +167,7 @@ def test_all_classes_are_one_matrix_product():
     svms.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
     svms.scale.fill_(0.5)
     x = torch.rand(4, DIM)
-    expected = torch.stack([torch.stack([0.5 * x[r] @ svms.weight[c] + svms.bias[c] for c in range(3)]) for r in range(4)])
+    expected = torch.stack(
+        [torch.stack([0.5 * x[r] @ svms.weight[c] + svms.bias[c] for c in range(3)]) for r in range(4)]
+    )
     torch.testing.assert_close(svms(x), expected)

