@@ -70,7 +70,8 @@ def efficientnet_lite0(state: dict[str, Tensor] | None = None) -> Backbone:
     fold_batch_norm(network)
     conv = network[: 1 + SHARED_BLOCKS]
     fc = nn.Sequential(*network[1 + SHARED_BLOCKS :], nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    # The weights were trained with (pixel - 127) / 128. 112 px crops give fc the 7 x 7 map at a CPU's price.
+    # SAME padding puts cell 0's centre at 15.5 px where the side divides by 16 and nearer where it does not: 8 is the
+    # middle. The weights were trained with (pixel - 127) / 128. 112 px crops give fc the 7 x 7 map at a CPU's price.
     return Backbone(
         "efficientnet_lite0", conv, fc, stride=16, offset=8.0, channels=112, pool_size=7, features=HEAD,
         crop_size=112, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, frozen=4,

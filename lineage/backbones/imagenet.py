@@ -17,7 +17,7 @@ def alexnet(state: State | None = None) -> Backbone:
         model.load_state_dict(state)
     fc = nn.Sequential(nn.Flatten(), *model.classifier[:6])
     return Backbone(
-        "alexnet", model.features[:12], fc, stride=16, offset=16.0, channels=256, pool_size=6, features=4096,
+        "alexnet", model.features[:12], fc, stride=16, offset=15.5, channels=256, pool_size=6, features=4096,
         crop_size=227,
     )  # fmt: skip
 

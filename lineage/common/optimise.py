@@ -120,30 +120,29 @@ def optimise(
     if num_images == 0:
         raise TrainingError(f"{label}: the training split has no picture")
     optimiser = make_optimiser(modules, solver)
-    step = _restore(resume, modules, optimiser, label) if resume else 0
+    step, sums = _restore(resume, modules, optimiser) if resume else (0, {})
     saved_at = time.monotonic()
-    sums: dict[str, float] = {}
+    tail = min(math.ceil(solver.steps * 0.9), solver.steps - 1)  # the last tenth begins here
     with progress_bar(label, solver.steps) as advance:
         advance(step, "")
         try:
             while step < solver.steps:
                 losses = _step(modules, losses_of, num_images, solver, optimiser, seed, step, label)
-                if step >= solver.steps * 0.9:
+                if step >= tail:
                     for name, value in losses.items():
                         sums[name] = sums.get(name, 0.0) + value
                 step += 1
                 advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
                 if resume and time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
-                    _save(resume, modules, optimiser, step)
+                    _save(resume, modules, optimiser, step, sums)
                     saved_at = time.monotonic()
         except KeyboardInterrupt:
             if resume:
-                _save(resume, modules, optimiser, step)
+                _save(resume, modules, optimiser, step, sums)
             raise
     if resume:
         resume.unlink(missing_ok=True)
-    count = max(1, solver.steps - math.ceil(solver.steps * 0.9))
-    return {name: value / count for name, value in sums.items()}
+    return {name: value / (solver.steps - tail) for name, value in sums.items()}
 
 
 def _step(
@@ -161,7 +160,7 @@ def _step(
     losses = losses_of(images_of_step(num_images, solver.images_per_step, seed, step), seeded_generator(seed, 1, step))
     total = torch.stack(list(losses.values())).sum()
     if not math.isfinite(total.item()):
-        parts = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+        parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
         raise TrainingError(f"{label}: step {step}: the loss is not finite ({parts}); lower the learning rate")
     optimiser.zero_grad(set_to_none=True)
     total.backward()
@@ -183,18 +182,18 @@ def images_of_step(num_images: int, images_per_step: int, seed: int, step: int) 
     return chosen
 
 
-def _save(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, sums: dict[str, float]) -> None:
     state = {f"model.{i}.{n}": t for i, module in enumerate(modules) for n, t in module.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         for name, value in slots.items():
             if isinstance(value, Tensor):
                 state[f"optimiser.{index}.{name}"] = value
-    save_checkpoint(path, state, {"step": step})
+    save_checkpoint(path, state, {"step": step, "sums": sums})
 
 
-def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, label: str) -> int:
+def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, float]]:
     if not path.exists():
-        return 0
+        return 0, {}
     state, facts = load_checkpoint(path)
     for i, module in enumerate(modules):
         prefix = f"model.{i}."
@@ -205,4 +204,4 @@ def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimi
             _, index, name = key.split(".", 2)
             slots.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
-    return int(facts["step"])
+    return int(facts["step"]), facts["sums"]

@@ -23,7 +23,7 @@ class BoxRegressors(nn.Module):
 
     def forward(self, features: Tensor, proposals: Tensor) -> Tensor:
         flat = (features.flatten(1) * self.scale) @ self.weight.flatten(1)  # (R, C * 4)
-        offsets = flat.view(len(features), -1, 4) + self.bias  # (R, C, 4)
+        offsets = flat.view(len(features), *self.bias.shape) + self.bias  # (R, C, 4)
         return decode_boxes(offsets, proposals)
 
 

@@ -6,6 +6,7 @@ SVMs and regressors are trained on features that stay as they are, so each is co
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -71,9 +72,7 @@ class FeatureCache:
 
     def remove(self) -> None:
         """Delete the files: they are of no use once SVMs and regressors are fitted."""
-        for index in range(self.length):
-            self.path(index).unlink(missing_ok=True)
-        self.directory.rmdir()
+        shutil.rmtree(self.directory)
 
 
 def cache_features(
