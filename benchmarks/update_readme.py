@@ -10,7 +10,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"rcnn": "R-CNN", "sppnet": "SPP-net", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN"}
 HEADER = (
-    "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs | training, s | cache, MB |"
+    "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs "
+    "| training, s | cache, MB |"
 )
 
 

@@ -28,16 +28,16 @@ def build_backbone(name: str, weights: str | Path | None = None, seed: int = 0) 
     """
     if name not in NAMES:
         raise ValueError(f"backbone {name!r} is none of {', '.join(NAMES)}")
-    if name == "tiny":
-        if weights is not None:
-            raise ValueError("backbone 'tiny' has no published weights; it is pre-trained here, on crops of shapes")
+    if name == "tiny" and weights is not None:
+        raise ValueError("backbone 'tiny' has no published weights; it is pre-trained here, on crops of shapes")
     state = load_weights(name, weights) if weights is not None else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # torch's and torchvision's own initialisers draw from the global stream
         if name == "tiny":
             return tiny(torch.Generator().manual_seed(seed))
-        build = {"alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18, "efficientnet_lite0": efficientnet_lite0}[name]
+        builders = {"alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18, "efficientnet_lite0": efficientnet_lite0}
         try:
-            return build(state)
+            return builders[name](state)
         except RuntimeError as error:  # load_state_dict's, which lists every tensor
-            raise ValueError(f"weights: {weights} do not fit {name}: {str(error).splitlines()[1].strip()[:200]}") from None
+            first = str(error).splitlines()[1].strip()[:200]
+            raise ValueError(f"weights: {weights} do not fit {name}: {first}") from None

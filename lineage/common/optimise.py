@@ -182,7 +182,9 @@ def images_of_step(num_images: int, images_per_step: int, seed: int, step: int) 
     return chosen
 
 
-def _save(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, sums: dict[str, float]) -> None:
+def _save(
+    path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, sums: dict[str, float]
+) -> None:
     state = {f"model.{i}.{n}": t for i, module in enumerate(modules) for n, t in module.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         for name, value in slots.items():
