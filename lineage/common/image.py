@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MIN_SIDE = 32  # pixels
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -68,7 +69,8 @@ def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> 
 def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Frame:
     """Resize (bilinear without antialiasing, as all four originals did) and normalise a picture (3, H, W).
 
-    Sides of the result are whole pixels, so the exact factors are kept a side in the Frame.
+    A picture smaller than :data:`MIN_SIDE` is padded with the mean colour, right and below, so that the strides leave
+    something of it. Sides of the result are whole pixels, so the exact factors are kept a side in the Frame.
     """
     height, width = image.shape[1:]
     scale = resize_factor(height, width, shorter, longer)
@@ -76,7 +78,8 @@ def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float,
     pixels = image[None]
     if (h, w) != (height, width):
         pixels = F.interpolate(pixels, size=(h, w), mode="bilinear", align_corners=False)
-    return Frame(normalise(pixels, mean, std), w / width, h / height)
+    pixels = F.pad(normalise(pixels, mean, std), (0, max(0, MIN_SIDE - w), 0, max(0, MIN_SIDE - h)))
+    return Frame(pixels, w / width, h / height)
 
 
 def stack_frames(frames: list[Frame]) -> Tensor:

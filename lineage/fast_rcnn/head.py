@@ -26,4 +26,4 @@ class Head(nn.Module):
 
     def offsets(self, fc7: Tensor) -> Tensor:
         """(R, D) -> (R, C, 4), normalised as in training."""
-        return self.bbox_pred(fc7).view(len(fc7), -1, 4)
+        return self.bbox_pred(fc7).view(len(fc7), self.bbox_pred.out_features // 4, 4)
