@@ -1,9 +1,12 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import boxes
 
-from lineage.common.boxes import box_iou, encode_boxes
+from lineage.common.boxes import box_iou, decode_boxes, encode_boxes
 from lineage.common.matching import BACKGROUND, FOREGROUND, IGNORED
 from lineage.common.sampling import seeded_generator
 from lineage.faster_rcnn.anchors import base_anchors, grid_anchors, to_exclusive
@@ -107,3 +110,82 @@ def test_proposals_are_clipped_large_enough_few_and_best_first():
     assert (proposals[:, :2] >= 0).all() and (proposals[:, 2] <= 128).all() and (proposals[:, 3] <= 96).all()
     assert ((proposals[:, 2:] - proposals[:, :2]) >= 16).all()
     assert (box_iou(proposals, proposals).fill_diagonal_(0) <= 0.7).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.0, 12.0, 40.0]))
+@settings(max_examples=40)
+def test_proposals_equal_a_plain_loop(seed, training, min_size):
+    settings_ = RPNSettings(
+        min_size=min_size, before_nms_train=70, after_nms_train=30, before_nms_test=40, after_nms_test=6
+    )
+    g = torch.Generator().manual_seed(seed)
+    anchors = grid_anchors(to_exclusive(base_anchors(8, scales=(2, 4, 8))), (3, 4), 16)  # 108 anchors
+    scores = torch.randn(len(anchors), 2, generator=g)
+    offsets = torch.randn(len(anchors), 4, generator=g) * 0.5
+    before, after = (70, 30) if training else (40, 6)
+    waiting = []
+    for i in sorted(range(len(anchors)), key=lambda i: float(scores[i, 0] - scores[i, 1]))[:before]:
+        (box,) = decode_boxes(offsets[i : i + 1], anchors[i : i + 1])
+        box = torch.stack([box[0].clamp(0, 64), box[1].clamp(0, 48), box[2].clamp(0, 64), box[3].clamp(0, 48)])
+        if box[2] - box[0] >= min_size and box[3] - box[1] >= min_size:
+            waiting.append((box, float(scores[i].softmax(dim=0)[1])))
+    expected = []
+    for box, probability in waiting:
+        if all(box_iou(box[None], better[None]) <= settings_.nms_iou for better, _ in expected):
+            expected.append((box, probability))
+    expected = expected[:after]
+    proposals, objectness = select_proposals(scores, offsets, anchors, (48, 64), settings_, training=training)
+    assert len(proposals) == len(expected)
+    if expected:
+        torch.testing.assert_close(proposals, torch.stack([box for box, _ in expected]), rtol=0, atol=1e-4)
+        assert objectness.tolist() == pytest.approx([probability for _, probability in expected], abs=1e-5)
+
+
+def test_an_offset_that_overflows_gives_a_proposal_of_the_whole_picture():
+    anchors, offsets = torch.tensor([[10.0, 10, 30, 30]]), torch.tensor([[0.0, 0, 1e4, 1e4]])
+    proposals, _ = select_proposals(torch.zeros(1, 2), offsets, anchors, (48, 64), RPNSettings())
+    assert proposals.tolist() == [[0, 0, 64, 48]]
+
+
+def test_a_picture_smaller_than_every_anchor_has_nothing_to_learn_from():
+    anchors = grid_anchors(to_exclusive(base_anchors()), (2, 3), 16)
+    kind, targets = rpn_targets(anchors, torch.tensor([[2.0, 2, 20, 20]]), (32, 48), RPNSettings())
+    assert (kind == IGNORED).all() and (targets == 0).all()
+    scores, offsets = torch.randn(len(anchors), 2, requires_grad=True), torch.randn(len(anchors), 4, requires_grad=True)
+    losses = rpn_loss(scores, offsets, kind, targets, 6, RPNSettings(), seeded_generator(0))
+    total = sum(losses.values())
+    total.backward()
+    assert total.item() == 0
+    assert (scores.grad == 0).all() and (offsets.grad == 0).all()
+
+
+def test_an_object_that_no_anchor_fits_gets_all_its_equally_best_ones():
+    anchors = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [0, 20, 10, 30]])
+    kind, offsets = rpn_targets(anchors, torch.tensor([[8.0, 0, 12, 10]]), (40, 40), RPNSettings())  # IoU 1 / 6, twice
+    assert kind.tolist() == [FOREGROUND, FOREGROUND, BACKGROUND]
+    torch.testing.assert_close(offsets[:, 0], torch.tensor([0.5, -0.5, 0.0]))
+
+
+def test_the_loss_samples_as_many_anchors_as_the_paper_and_up_to_half_positive():
+    kind = torch.full((1000,), BACKGROUND, dtype=torch.int8)
+    kind[:300] = FOREGROUND
+    scores = torch.zeros(1000, 2, requires_grad=True)
+    offsets = torch.ones(1000, 4, requires_grad=True)
+    losses = rpn_loss(scores, offsets, kind, torch.zeros(1000, 4), 2400, RPNSettings(), seeded_generator(0))
+    sum(losses.values()).backward()
+    sampled = scores.grad.abs().sum(dim=1) > 0
+    assert sampled[:300].sum() == 128 and sampled[300:].sum() == 128
+    assert torch.equal(offsets.grad.abs().sum(dim=1) > 0, sampled & (kind == FOREGROUND))
+    assert losses["objectness"].item() == pytest.approx(math.log(2))  # N_cls = 256
+    assert losses["rpn_regression"].item() == pytest.approx(10 * 128 * 4 * 0.5 / 2400)
+
+
+def test_the_networks_offsets_are_in_the_anchors_order():
+    rpn = RPN(4, 16, RPNSettings(channels=8))
+    torch.nn.init.zeros_(rpn.bbox_pred.weight)
+    rpn.bbox_pred.bias.data = torch.arange(36.0)
+    features = torch.rand(1, 4, 3, 5)
+    _, offsets = rpn(features)
+    assert offsets[0, 9 * 7 + 4].tolist() == [16.0, 17.0, 18.0, 19.0]  # the eighth cell's fifth anchor
+    # The eighth cell is the third of the second row.
+    assert torch.equal(rpn.anchors(features)[9 * 7 + 4], rpn.base[4] + torch.tensor([32, 16, 32, 16]))

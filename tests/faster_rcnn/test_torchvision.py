@@ -52,7 +52,8 @@ def torchvisions(ours: FasterRCNN) -> TorchvisionFasterRCNN:
     head.cls_logits.bias.data = (bias[1::2] - bias[0::2]).detach()
     head.bbox_pred = ours.rpn.bbox_pred
     theirs = TorchvisionFasterRCNN(
-        conv, rpn_anchor_generator=generator, rpn_head=head, box_head=ours.head.fc, box_predictor=Predictor(ours.head), min_size=recipe.shorter, max_size=recipe.longer,
+        conv, rpn_anchor_generator=generator, rpn_head=head, box_head=ours.head.fc, box_predictor=Predictor(ours.head),
+        min_size=recipe.shorter, max_size=recipe.longer,
         image_mean=net.mean, image_std=net.std, rpn_pre_nms_top_n_test=recipe.rpn.before_nms_test,
         rpn_post_nms_top_n_test=recipe.rpn.after_nms_test, rpn_nms_thresh=recipe.rpn.nms_iou,
         box_score_thresh=recipe.score_threshold, box_nms_thresh=recipe.nms_iou,
