@@ -16,14 +16,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Frame(NamedTuple):
     """A picture as the network sees it."""
 
-    pixels: Tensor  # (1, 3, h, w) normalised
+    pixels: Tensor  # (1, 3, at least h, at least w) normalised
+    size: tuple[int, int]  # (h, w) of the picture, without what pads it
     scale_x: float  # w / W
     scale_y: float  # h / H
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w)."""
-        return (self.pixels.shape[2], self.pixels.shape[3])
 
     def boxes_in(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of the picture in the network's frame."""
@@ -79,13 +75,14 @@ def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float,
     if (h, w) != (height, width):
         pixels = F.interpolate(pixels, size=(h, w), mode="bilinear", align_corners=False)
     pixels = F.pad(normalise(pixels, mean, std), (0, max(0, MIN_SIDE - w), 0, max(0, MIN_SIDE - h)))
-    return Frame(pixels, w / width, h / height)
+    return Frame(pixels, (h, w), w / width, h / height)
 
 
 def stack_frames(frames: list[Frame]) -> Tensor:
     """Batch (B, 3, h, w) of frames padded right and below with 0 (the mean colour) to the largest."""
-    h, w = max(f.size[0] for f in frames), max(f.size[1] for f in frames)
-    return torch.cat([F.pad(f.pixels, (0, w - f.size[1], 0, h - f.size[0])) for f in frames])
+    pixels = [frame.pixels for frame in frames]
+    h, w = max(p.shape[2] for p in pixels), max(p.shape[3] for p in pixels)
+    return torch.cat([F.pad(p, (0, w - p.shape[3], 0, h - p.shape[2])) for p in pixels])
 
 
 def flip_horizontally(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lineage.backbones import Backbone
 from lineage.common.batches import ROIS, in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
-from lineage.common.image import Frame, as_channels_last, detect_each, stack_frames, to_frame
+from lineage.common.image import Frame, as_channels_last, check_image, detect_each, stack_frames, to_frame
 from lineage.common.nms import suppress_per_class
 from lineage.common.stages import stage
 from lineage.common.targets import check_targets
@@ -55,9 +55,10 @@ class FastRCNN(nn.Module):
         self, images: list[Tensor], targets: list[dict] | None = None, proposals: list[Tensor] | None = None
     ) -> list[dict[str, Tensor]] | dict[str, Tensor]:
         if self.training:
-            return self.losses(
-                images, check_targets(targets, len(images), len(self.classes)), proposals, self.generator
-            )
+            for image in images:
+                check_image(image)
+            wanted = check_targets(targets, len(images), len(self.classes))
+            return self.losses(images, wanted, proposals, self.generator)
         return detect_each(self.detect, images, proposals)
 
     def losses(

@@ -8,6 +8,7 @@ from strategies import boxes
 from lineage.common.image import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    MIN_SIDE,
     check_image,
     detect_each,
     flip_horizontally,
@@ -95,7 +96,7 @@ def test_a_marked_object_is_where_its_box_says_after_resizing():
 
 
 def test_a_picture_already_of_the_right_size_is_normalised_only():
-    image = torch.rand(3, 9, 11)
+    image = torch.rand(3, 39, 41)
     frame = to_frame(image, None, 100, IMAGENET_MEAN, IMAGENET_STD)
     assert (frame.scale_x, frame.scale_y) == (1.0, 1.0)
     back = frame.pixels[0] * torch.tensor(IMAGENET_STD)[:, None, None] + torch.tensor(IMAGENET_MEAN)[:, None, None]
@@ -129,8 +130,17 @@ def test_a_flipped_box_is_around_the_flipped_object():
 
 def test_frames_are_stacked_from_the_top_left_and_padded_with_the_mean_colour():
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-    frames = [to_frame(torch.ones(3, h, w), None, 100, mean, std) for h, w in ((4, 9), (7, 5))]
+    frames = [to_frame(torch.ones(3, h, w), None, 100, mean, std) for h, w in ((34, 49), (47, 35))]
     batch = stack_frames(frames)
-    assert batch.shape == (2, 3, 7, 9)
-    assert (batch[0, :, :4, :9] == 2).all() and (batch[0, :, 4:] == 0).all()
-    assert (batch[1, :, :7, :5] == 2).all() and (batch[1, :, :, 5:] == 0).all()
+    assert batch.shape == (2, 3, 47, 49)
+    assert (batch[0, :, :34, :49] == 2).all() and (batch[0, :, 34:] == 0).all()
+    assert (batch[1, :, :47, :35] == 2).all() and (batch[1, :, :, 35:] == 0).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 90), (31, 32)])
+def test_a_tiny_picture_is_padded_with_the_mean_colour_but_keeps_its_size(height, width):
+    frame = to_frame(torch.ones(3, height, width), None, 100, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    assert frame.size == (height, width)
+    assert frame.pixels.shape == (1, 3, max(height, MIN_SIDE), max(width, MIN_SIDE))
+    assert (frame.pixels[0, :, :height, :width] == 2).all()
+    assert (frame.pixels[0, :, height:] == 0).all() and (frame.pixels[0, :, :, width:] == 0).all()
