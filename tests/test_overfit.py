@@ -80,7 +80,7 @@ def settings(generation: str, procedure: str | None, steps: int):
         else named_recipe(generation, "quick")
     )
     solvers = [name for name in ("finetune", "solver", "rpn_solver", "head_solver") if hasattr(recipe, name)]
-    recipe = replace(recipe, **{n: replace(getattr(recipe, n), steps=steps, images_per_step=2) for n in solvers})
+    recipe = replace(recipe, **{n: replace(getattr(recipe, n).shortened(steps), images_per_step=2) for n in solvers})
     if hasattr(recipe, "svm"):
         # C = 1e-3 and lambda = 1000 are set for sums over thousands of examples; one or two objects a class weigh so
         # little against these regularisers that the SVMs hardly leave 0.

@@ -81,8 +81,7 @@ class Experiment:
         if self.steps is not None:
             for name in ("finetune", "solver", "rpn_solver", "head_solver"):
                 if hasattr(recipe, name):
-                    solver = dataclasses.replace(getattr(recipe, name), steps=self.steps)
-                    recipe = dataclasses.replace(recipe, **{name: solver})
+                    recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(self.steps)})
         return recipe
 
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
@@ -137,7 +136,7 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
     backbone = build_backbone("tiny", seed=seed)
     if not experiment.pretraining:
         return backbone, {"seconds": 0.0, "accuracy": None}
-    solver = SOLVER if experiment.steps is None else dataclasses.replace(SOLVER, steps=experiment.steps)
+    solver = SOLVER if experiment.steps is None else SOLVER.shortened(experiment.steps)
     facts = {
         "solver": dataclasses.asdict(solver),
         "crops": experiment.pretraining_crops,

@@ -74,15 +74,21 @@ def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float,
     pixels = image[None]
     if (h, w) != (height, width):
         pixels = F.interpolate(pixels, size=(h, w), mode="bilinear", align_corners=False)
-    pixels = F.pad(normalise(pixels, mean, std), (0, max(0, MIN_SIDE - w), 0, max(0, MIN_SIDE - h)))
+    pixels = _pad(normalise(pixels, mean, std), max(h, MIN_SIDE), max(w, MIN_SIDE))
     return Frame(pixels, (h, w), w / width, h / height)
+
+
+def _pad(pixels: Tensor, h: int, w: int) -> Tensor:
+    """(B, 3, H, W) with 0, the mean colour, right and below: (B, 3, h, w). Not a copy where there is nothing to do."""
+    height, width = pixels.shape[2:]
+    return pixels if (height, width) == (h, w) else F.pad(pixels, (0, w - width, 0, h - height))
 
 
 def stack_frames(frames: list[Frame]) -> Tensor:
     """Batch (B, 3, h, w) of frames padded right and below with 0 (the mean colour) to the largest."""
     pixels = [frame.pixels for frame in frames]
     h, w = max(p.shape[2] for p in pixels), max(p.shape[3] for p in pixels)
-    return torch.cat([F.pad(p, (0, w - p.shape[3], 0, h - p.shape[2])) for p in pixels])
+    return torch.cat([_pad(p, h, w) for p in pixels])
 
 
 def flip_horizontally(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,7 +30,8 @@ class Solver:
 
     Attributes:
         optimiser: "sgd" (Caffe's, with momentum) or "adamw".
-        learning_rate: at the start, after ``warmup`` steps of linear increase.
+        learning_rate: at the start, after ``warmup`` steps of linear increase. AdamW's first steps are all about as
+            long as the rate, whatever the gradient, and can undo a pre-training (benchmarks/NOTES.md).
         decay: "step" (times 0.1 at each of ``decay_at``) or "cosine" (to 0 at the last step).
         bias_rate: biases learn at this multiple and, where it is not 1, without weight decay (Caffe's habit).
         clip: largest gradient norm, or None.
@@ -47,6 +48,12 @@ class Solver:
     warmup: int = 0
     bias_rate: float = 1.0
     clip: float | None = None
+
+    def shortened(self, steps: int) -> Solver:
+        """The same schedule in ``steps`` steps."""
+        factor = steps / self.steps
+        decay_at = tuple(round(at * factor) for at in self.decay_at)
+        return replace(self, steps=steps, warmup=round(self.warmup * factor), decay_at=decay_at)
 
     def rate(self, step: int) -> float:
         """The multiple of ``learning_rate`` at ``step`` (0-based)."""
@@ -91,7 +98,7 @@ def make_optimiser(modules: list[nn.Module], solver: Solver) -> torch.optim.Opti
     if solver.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=solver.learning_rate, momentum=solver.momentum)
     if solver.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=solver.learning_rate)
+        return torch.optim.AdamW(groups, lr=solver.learning_rate, fused=True)
     raise ValueError(f"solver: optimiser {solver.optimiser!r} is neither 'sgd' nor 'adamw'")
 
 

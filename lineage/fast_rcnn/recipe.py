@@ -47,7 +47,7 @@ QUICK = Recipe(
     background_iou=(0.0, 0.5),
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     solver=Solver(
-        "adamw", learning_rate=2e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20,
+        "adamw", learning_rate=3e-3, steps=700, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
         clip=10.0,
     ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ class RPNSettings:
     scales: tuple[float, ...] = (8, 16, 32)  # section 3.3: 128^2, 256^2, 512^2
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width: 1:2, 1:1, 2:1
     channels: int = 512  # section 3.1: 256 for ZF, 512 for VGG16
+    dilation: int = 1  # of its 3 x 3 window
     std: float = 0.01  # section 3.1.3: initial weights
     foreground_iou: float = 0.7  # section 3.1.2
     background_iou: tuple[float, float] = (0.0, 0.3)
@@ -52,18 +53,21 @@ class Recipe(HeadSettings):
 PAPER = Recipe()
 
 _QUICK_SOLVER = Solver(
-    "adamw", learning_rate=2e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20, clip=10.0
+    "adamw", learning_rate=3e-3, steps=700, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200, clip=10.0
 )  # fmt: skip
 
+# Few of the RPN's proposals lie on objects: with 64 RoIs a picture nine in ten would be background. NMS at 0.8 lets the
+# better of two good boxes live, and the dilated window sees 99 pixels where tiny's cells see 67, VGG16's 196 (NOTES.md).
 QUICK = Recipe(
     shorter=None,
     longer=640,
-    rois_per_image=64,
+    rois_per_image=32,
+    foreground_fraction=0.5,
     background_iou=(0.0, 0.5),
     rpn=RPNSettings(
-        base_size=8, scales=(4, 9, 20), channels=128, smooth_l1_beta=1 / 9, anchors_per_image=128, min_size=8,
-        foreground_iou=0.5, before_nms_train=1000, after_nms_train=200, before_nms_test=1000, after_nms_test=300,
-        keep_border_anchors=True,
+        base_size=8, scales=(4, 9, 20), channels=128, dilation=2, smooth_l1_beta=1 / 9, anchors_per_image=128,
+        min_size=8, foreground_iou=0.5, keep_border_anchors=True, nms_iou=0.8,
+        before_nms_train=1000, after_nms_train=300, before_nms_test=2000, after_nms_test=300,
     ),
     procedure="joint",
     solver=_QUICK_SOLVER,

@@ -25,7 +25,7 @@ class RPN(nn.Module):
         self.settings, self.stride = settings, stride
         base = to_exclusive(base_anchors(settings.base_size, settings.ratios, settings.scales))  # (k, 4)
         self.register_buffer("base", base, persistent=False)
-        self.conv = nn.Conv2d(channels, settings.channels, 3, padding=1)
+        self.conv = nn.Conv2d(channels, settings.channels, 3, padding=settings.dilation, dilation=settings.dilation)
         self.cls_score = nn.Conv2d(settings.channels, 2 * len(base), 1)
         self.bbox_pred = nn.Conv2d(settings.channels, 4 * len(base), 1)
         generator = torch.Generator().manual_seed(seed)

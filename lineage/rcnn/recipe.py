@@ -63,9 +63,9 @@ PAPER = Recipe(
 QUICK = Recipe(
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20,
+        "adamw", learning_rate=1e-3, steps=700, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
         clip=10.0,
     ),
-    crops_per_image=16,
+    crops_per_image=12,
     context=4,  # 16 of 227 is 4.5 of 64
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor
 
@@ -23,8 +24,15 @@ def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...
     """
     rois = torch.cat([cells.new_zeros(len(cells), 1), cells], dim=1).to(features.dtype)  # (R, 5)
     features = features.contiguous()  # once, rather than once a level inside the operator
-    # torchvision's operator counts inclusive cells as well and rounds to them: whole numbers pass unchanged.
-    return [torchvision.ops.roi_pool(features, rois, (level, level), spatial_scale=1.0) for level in levels]
+    pooled: dict[int, Tensor] = {}
+    for level in sorted(levels, reverse=True):
+        finer = next((n for n in pooled if n % level == 0), None)
+        if finer is None:
+            # torchvision's operator counts inclusive cells as well and rounds to them: whole numbers pass unchanged.
+            pooled[level] = torchvision.ops.roi_pool(features, rois, (level, level), spatial_scale=1.0)
+        else:  # a bin is the union of finer ones, so its maximum is theirs
+            pooled[level] = F.max_pool2d(pooled[finer], finer // level)
+    return [pooled[level] for level in levels]  # (R, C, n, n) each
 
 
 def spatial_pyramid_pool_reference(features: Tensor, cells: Tensor, levels: tuple[int, ...]) -> list[Tensor]:

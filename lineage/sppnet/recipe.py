@@ -48,7 +48,7 @@ PAPER = Recipe(
 QUICK = Recipe(
     proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
     finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=600, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=20,
+        "adamw", learning_rate=1e-3, steps=700, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
         clip=10.0,
     ),
     scales=(None,),

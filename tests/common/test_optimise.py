@@ -30,6 +30,13 @@ def test_cosine_falls_from_1_through_a_half_to_almost_0():
     assert all(later < earlier for earlier, later in zip(rates, rates[1:]))
 
 
+def test_a_shortened_schedule_has_the_same_shape():
+    solver = Solver("sgd", 0.1, steps=80, images_per_step=1, weight_decay=0, decay_at=(40, 60), warmup=20)
+    short = solver.shortened(8)
+    assert (short.steps, short.warmup, short.decay_at, short.learning_rate) == (8, 2, (4, 6), 0.1)
+    assert solver.shortened(80) == solver
+
+
 def test_warm_up_rises_linearly_and_never_starts_at_0():
     solver = Solver("sgd", 1.0, steps=100, images_per_step=1, weight_decay=0.0, warmup=4)
     assert [solver.rate(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
