@@ -57,7 +57,7 @@ _QUICK_SOLVER = Solver(
 )  # fmt: skip
 
 # Few of the RPN's proposals lie on objects: with 64 RoIs a picture nine in ten would be background. NMS at 0.8 lets the
-# better of two good boxes live, and the dilated window sees 99 pixels where tiny's cells see 67, VGG16's 196 (NOTES.md).
+# better of two good boxes live; the dilated window sees 99 pixels, tiny's cells see 67, VGG16's 196 (NOTES.md).
 QUICK = Recipe(
     shorter=None,
     longer=640,
