@@ -34,6 +34,7 @@ def main(
     console = Console()
     with cli.errors_in_one_line(console):
         from lineage.bench import experiment as e
+        from lineage.common.checkpoint import write_atomically
         from lineage.detectors import GENERATIONS
 
         cli.one_of("GENERATION", generation, GENERATIONS)
@@ -45,8 +46,7 @@ def main(
         regions = None if generation == "faster_rcnn" else e.region_proposals(experiment, train)
         path = e.train_or_find(experiment, generation, seed, train, regions, console.print)
         target = out or Path(f"{generation}.safetensors")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
         console.print(f"written: {target}", highlight=False)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 import lineage
 from lineage.backbones import Backbone, build_backbone
 from lineage.backbones.pretrain import CROPS, SOLVER, pretrain
-from lineage.common.checkpoint import load_checkpoint, save_checkpoint
+from lineage.common.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
 from lineage.data.catalogue import open_dataset
@@ -149,12 +150,12 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
         state, found = load_checkpoint(path)
         backbone.load_state_dict(state)
         return backbone, found
-    start = time.perf_counter()
-    crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
-    accuracy = pretrain(
-        backbone, crops, labels, seed=seed, solver=solver, resume=path.with_suffix(".resume.safetensors")
-    )
-    found = {"seconds": time.perf_counter() - start, "accuracy": accuracy}
+    resume, clock = path.with_suffix(".resume.safetensors"), path.with_suffix(".seconds")
+    with stopwatch(clock) as seconds_so_far:
+        crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
+        accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
+        found = {"seconds": seconds_so_far(), "accuracy": accuracy}
+    clock.unlink(missing_ok=True)
     save_checkpoint(path, backbone.state_dict(), found)
     say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
     return backbone, found
@@ -187,9 +188,9 @@ def train_or_find(
         experiment.device
     )
     work_dir = path.with_suffix(".work")
-    start = time.perf_counter()
-    report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir)
-    seconds = time.perf_counter() - start
+    with stopwatch(work_dir / "seconds") as seconds_so_far:
+        report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir)
+        seconds = seconds_so_far()
     facts = {
         "seed": seed, "data": experiment.data, "train_seconds": seconds, "pretraining": pretraining,
         **dataclasses.asdict(report),
@@ -198,6 +199,22 @@ def train_or_find(
     shutil.rmtree(work_dir, ignore_errors=True)
     say(f"{TITLES[generation]}, seed {seed}: {report.procedure}, {report.steps} steps in {seconds:.1f} s")
     return path
+
+
+@contextlib.contextmanager
+def stopwatch(kept: Path) -> Iterator[Callable[[], float]]:
+    """Seconds spent on a piece of work, those of interrupted runs included: ``kept`` has them until the next one."""
+    before = float(kept.read_text()) if kept.exists() else 0.0
+    start = time.perf_counter()
+
+    def seconds_so_far() -> float:
+        return before + time.perf_counter() - start
+
+    try:
+        yield seconds_so_far
+    except BaseException:  # Ctrl-C too
+        write_atomically(kept, lambda path: path.write_text(str(seconds_so_far())))
+        raise
 
 
 def evaluate_detector(

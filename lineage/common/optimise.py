@@ -207,10 +207,14 @@ def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimi
     for i, module in enumerate(modules):
         prefix = f"model.{i}."
         module.load_state_dict({n[len(prefix) :]: t for n, t in state.items() if n.startswith(prefix)})
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         if key.startswith("optimiser."):
             _, index, name = key.split(".", 2)
+            parameter = parameters[int(index)]
+            if tensor.shape == parameter.shape:  # a fused step reads both in memory's order: it has to be the same
+                tensor = torch.empty_like(parameter).copy_(tensor)
             slots.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
     return int(facts["step"]), facts["sums"]

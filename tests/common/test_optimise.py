@@ -67,7 +67,8 @@ def test_epochs_are_shuffled_anew_and_by_the_seed():
 
 def network(seed=0):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    conv = nn.Conv2d(2, 8, (2, 1)).to(memory_format=torch.channels_last)  # as all detectors' are
+    return nn.Sequential(nn.Unflatten(1, (2, 2, 1)), conv, nn.Flatten(), nn.ReLU(), nn.Linear(8, 1))
 
 
 DATA = torch.rand(7, 4, generator=torch.Generator().manual_seed(1))
@@ -195,9 +196,9 @@ def test_bias_rate_1_treats_all_parameters_alike():
 
 def test_frozen_parameters_are_left_out_of_the_optimiser():
     model = network()
-    model[0].requires_grad_(False)
+    model[1].requires_grad_(False)
     groups = make_optimiser([model], SGD).param_groups
-    assert [id(p) for group in groups for p in group["params"]] == [id(model[2].weight), id(model[2].bias)]
+    assert [id(p) for group in groups for p in group["params"]] == [id(model[4].weight), id(model[4].bias)]
 
 
 def test_an_unknown_optimiser_is_refused_by_name():
@@ -214,7 +215,7 @@ def test_run_once_runs_and_the_next_time_loads(tmp_path):
     def run():
         runs.append(1)
         with torch.no_grad():
-            model[0].weight.fill_(7.0)
+            model[1].weight.fill_(7.0)
         return {"loss": 0.25}
 
     assert run_once(done, model, run) == {"loss": 0.25}

@@ -1,0 +1,144 @@
+"""From a data set's name to trained detectors: what is cached, what is resumed, and what is counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import lineage.bench.__main__ as bench
+from lineage.bench import experiment as e
+from lineage.common import optimise
+from lineage.common.checkpoint import load_checkpoint
+from lineage.detectors import GENERATIONS
+
+STEPS, INTERRUPTED_AT = 6, 4
+
+
+def small(cache, **fields) -> e.Experiment:
+    known = {
+        "data": "shapes", "backbone": "tiny", "weights": None, "recipe": "quick", "cache": cache,
+        "device": torch.device("cpu"), "steps": STEPS, "pretraining_crops": 96, "limit_pictures": (6, 3),
+    }  # fmt: skip
+    return e.Experiment(**{**known, **fields})
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Shared where a test only adds to it: pictures and proposals are the same for all."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def train(experiment: e.Experiment, generation: str, said: list[str] | None = None, seed: int = 0):
+    dataset = experiment.training_set()
+    proposals = None if generation == "faster_rcnn" else e.region_proposals(experiment, dataset)
+    say = said.append if said is not None else lambda line: None
+    return e.train_or_find(experiment, generation, seed, dataset, proposals, say)
+
+
+def test_everything_that_changes_a_model_changes_its_key(cache):
+    experiment = small(cache)
+    dataset = experiment.training_set()
+    changes = {
+        "weights": "none", "proposals": 7, "procedure": "alternating", "pretraining": False, "steps": 7,
+        "pretraining_crops": 97, "validate": True, "recipe": "paper", "backbone": "alexnet",
+    }  # fmt: skip
+    others = [dataclasses.replace(experiment, **{name: value}) for name, value in changes.items()]
+    keys = {other.key("faster_rcnn", 0, dataset) for other in (experiment, *others)}
+    assert len(keys) == 1 + len(changes)
+    assert experiment.key("faster_rcnn", 1, dataset) not in keys
+    assert experiment.key("fast_rcnn", 0, dataset) not in keys
+    elsewhere = dataclasses.replace(experiment, cache=cache / "other")
+    assert elsewhere.key("faster_rcnn", 0, dataset) == experiment.key("faster_rcnn", 0, dataset)
+
+
+def test_a_trained_model_is_found_again_and_its_pre_training_shared(cache):
+    said: list[str] = []
+    first = train(small(cache), "fast_rcnn", said)
+    assert [line.split(",")[0] for line in said] == ["pre-train tiny", "Fast R-CNN"]
+    written = first.stat().st_mtime_ns
+    assert train(small(cache), "fast_rcnn", said) == first and first.stat().st_mtime_ns == written
+    train(small(cache), "faster_rcnn", said)
+    assert [line.split(",")[0] for line in said] == ["pre-train tiny", "Fast R-CNN", "Faster R-CNN"]
+    assert not list((cache / "models").glob("*.work")) and not list((cache / "models").glob("*resume*"))
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_an_interrupted_training_goes_on_and_ends_as_an_uninterrupted_one(generation, cache, tmp_path, monkeypatch):
+    whole, _ = load_checkpoint(train(small(cache), generation))
+    step, seen = optimise._step, []
+
+    def interrupted(*args):
+        seen.append(args)
+        if len(seen) == STEPS + INTERRUPTED_AT:  # the pre-training's steps come first
+            raise KeyboardInterrupt
+        return step(*args)
+
+    experiment = small(tmp_path)
+    monkeypatch.setattr(optimise, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, generation)
+    assert list((tmp_path / "models").glob(f"{generation}-*.work")), "what was done is gone"
+    assert not list((tmp_path / "models").glob(f"{generation}-*.safetensors")), "half a model"
+    seen.clear()
+    path = train(experiment, generation)
+    assert len(seen) == STEPS - INTERRUPTED_AT + 1  # and the pre-training is not repeated
+    resumed, facts = load_checkpoint(path)
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    assert facts["steps"] == STEPS
+
+
+def test_seconds_of_interrupted_runs_are_added_up(tmp_path):
+    kept = tmp_path / "work" / "seconds"
+    with pytest.raises(KeyboardInterrupt), e.stopwatch(kept):
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+    with e.stopwatch(kept) as seconds_so_far:
+        assert seconds_so_far() >= 0.05
+    assert not [path for path in kept.parent.iterdir() if path != kept]
+
+
+def test_a_run_writes_every_number_and_a_second_one_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "QUICK_CHECK", {"steps": 2, "pretraining_crops": 96, "limit_pictures": (4, 2)})
+    command = ["--quick-check", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--seeds", "2"]
+    first = CliRunner().invoke(bench.app, command)
+    assert first.exit_code == 0, first.output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "report.md", "lineage.png"}
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert list(results["generations"]) == list(GENERATIONS) and results["seeds"] == [0, 1]
+    for row in results["generations"].values():
+        assert len(row["map_values"]) == 2 and row["train_steps"] == 2 and row["train_pictures"] == 8
+        assert row["ms_per_image"] > row["ms_per_image_without_proposals"] > 0
+        assert row["flops_by_phase"]["features"] > 0 and row["heavy_flops_per_second"] > 0
+    assert results["generations"]["rcnn"]["speedup_with_proposals"] == 1
+    assert results["generations"]["rcnn"]["cache_bytes"] > 0 == results["generations"]["fast_rcnn"]["cache_bytes"]
+    monkeypatch.setattr(optimise, "_step", lambda *args: pytest.fail("trained again"))
+    second = CliRunner().invoke(bench.app, command)
+    assert second.exit_code == 0, second.output
+    again = json.loads((tmp_path / "out" / "results.json").read_text())
+    for name, row in again["generations"].items():
+        assert row["map_values"] == results["generations"][name]["map_values"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--generations", "rcnn,yolo"], "--generations: yolo is none of rcnn"),
+        (["--generations", ","], "--generations: nothing is none of"),
+        (["--backbone", "vgg17"], "--backbone: 'vgg17' is none of tiny"),
+        (["--recipe", "slow"], "--recipe: 'slow' is none of"),
+        (["--procedure", "5-step"], "--procedure: '5-step' is none of joint"),
+        (["--device", "tpu"], "--device: 'tpu' is none of"),
+        (["--data", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_a_non_zero_exit(options, message, tmp_path):
+    result = CliRunner().invoke(bench.app, [*options, "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "c")])
+    assert result.exit_code == 1
+    assert result.output.startswith("error: ") and len(result.output.strip().splitlines()) == 1, result.output
+    assert message in result.output
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,74 @@
+"""python -m lineage.train, .evaluate and .detect, one after the other as a user would."""
+
+from __future__ import annotations
+
+import cv2
+import pytest
+from typer.testing import CliRunner
+
+from lineage import detect, evaluate, train
+from lineage.data.shapes import write_shapes
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    write_shapes(root, trainval=5, test=2, jobs=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def run(app, *arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def model(pictures, cache, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "new folder" / "fast.safetensors"
+    result = run(
+        train.app, "fast_rcnn", "--data", pictures, "-o", path, "--backbone", "resnet18", "--weights", "none",
+        "--steps", 2, "--proposals", 40, "--cache", cache,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    return path
+
+
+def test_a_trained_model_is_evaluated_class_by_class(model, pictures, cache):
+    result = run(evaluate.app, model, "--data", pictures, "--cache", cache)
+    assert result.exit_code == 0, result.output
+    assert "AP 11-point" in result.output and "COCO: " in result.output and "mean" in result.output
+
+
+def test_a_trained_model_draws_what_it_finds(model, pictures, cache, tmp_path):
+    picture = next((pictures / "JPEGImages").glob("test_*.jpg"))
+    out = tmp_path / "out.png"
+    result = run(detect.app, "fast_rcnn", picture, "-o", out, "--model", model, "--threshold", 0, "--cache", cache)
+    assert result.exit_code == 0, result.output
+    assert "roi pool" in result.output and "written" in result.output
+    assert cv2.imread(str(out)).shape[2] == 3
+
+
+def refused(result, *words):
+    assert result.exit_code == 1, result.output
+    line = " ".join(result.output.split())
+    assert line.startswith("error: ") and all(word in line for word in words), result.output
+
+
+def test_a_wrong_argument_is_one_message_and_nothing_written(model, pictures, cache, tmp_path):
+    picture, out = next((pictures / "JPEGImages").glob("*.jpg")), tmp_path / "out.png"
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(picture.read_bytes()[:200])
+    refused(run(detect.app, "fast_rcnn", broken, "-o", out, "--model", model), "broken.jpg")
+    refused(run(detect.app, "fast_rcnn", tmp_path / "none.jpg", "-o", out, "--model", model), "none.jpg")
+    refused(run(detect.app, "rcnn", picture, "-o", out, "--model", model), "fast.safetensors", "generation")
+    refused(run(detect.app, "rcnn", picture, "-o", out, "--model", picture), picture.name)
+    refused(run(detect.app, "yolo", picture, "-o", out, "--model", model), "GENERATION", "'yolo'")
+    refused(run(evaluate.app, model, "--data", pictures, "--split", "nope", "--cache", cache), "nope")
+    refused(run(evaluate.app, model, "--data", tmp_path / "empty", "--cache", cache), "empty")
+    refused(run(train.app, "yolo", "--data", pictures), "GENERATION", "'yolo'")
+    assert not out.exists()
