@@ -127,3 +127,24 @@ def fit_from_cache(
         feature_norm=svm.feature_norm,
     )  # fmt: skip
     return svms, regressors
+
+
+def fit_on_features(
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    extract: Extract,
+    directory: Path,
+    svm: SVMSettings,
+    regression: RegressionSettings,
+    *,
+    seed: int,
+    label: str,
+) -> tuple[LinearSVMs, BoxRegressors, int]:
+    """Fill the cache, :func:`fit_from_cache`, delete it. Also returns the bytes it took."""
+    cache = cache_features(
+        dataset, proposals, extract, directory, min_pair_iou=regression.min_iou, label=f"{label}: features"
+    )
+    svms, regressors = fit_from_cache(cache, len(dataset.classes), svm, regression, seed)
+    size = cache.nbytes
+    cache.remove()
+    return svms, regressors, size

@@ -10,7 +10,7 @@ from torch import Tensor
 from lineage.common.optimise import TrainingReport, run_once
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.detector import RCNN
-from lineage.rcnn.features import cache_features, fit_from_cache
+from lineage.rcnn.features import fit_on_features
 from lineage.rcnn.finetune import finetune
 
 
@@ -37,21 +37,11 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
         pool5, fc7 = detector.features(image.to(device), boxes.to(device))
         return pool5.cpu(), fc7.cpu()
 
-    cache = cache_features(
-        dataset,
-        proposals,
-        extract,
-        work_dir / "features",
-        min_pair_iou=recipe.regression.min_iou,
-        label="R-CNN: features",
+    detector.svms, detector.regressors, cache_bytes = fit_on_features(
+        dataset, proposals, extract, work_dir / "features", recipe.svm, recipe.regression, seed=seed, label="R-CNN"
     )
-    detector.svms, detector.regressors = fit_from_cache(
-        cache, len(dataset.classes), recipe.svm, recipe.regression, seed
-    )
-    report = TrainingReport(
-        procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache.nbytes, losses=losses,
-    )  # fmt: skip
-    cache.remove()
     tuned.unlink(missing_ok=True)
-    return report
+    return TrainingReport(
+        procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
+        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, losses=losses,
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from lineage.common.matching import label_regions
 from lineage.common.optimise import TrainingReport, optimise, run_once
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
-from lineage.rcnn.features import cache_features, fit_from_cache
+from lineage.rcnn.features import fit_on_features
 from lineage.sppnet.detector import SPPNet
 
 
@@ -37,24 +37,14 @@ def train(
         pooled = detector.pool(maps, frames, boxes.to(device))
         return torch.cat([level.flatten(1) for level in pooled], dim=1).cpu(), detector.fc(pooled).cpu()
 
-    cache = cache_features(
-        dataset,
-        proposals,
-        extract,
-        work_dir / "features",
-        min_pair_iou=recipe.regression.min_iou,
-        label="SPP-net: features",
+    detector.svms, detector.regressors, cache_bytes = fit_on_features(
+        dataset, proposals, extract, work_dir / "features", recipe.svm, recipe.regression, seed=seed, label="SPP-net"
     )
-    detector.svms, detector.regressors = fit_from_cache(
-        cache, len(dataset.classes), recipe.svm, recipe.regression, seed
-    )
-    report = TrainingReport(
-        procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache.nbytes, losses=losses,
-    )  # fmt: skip
-    cache.remove()
     tuned.unlink(missing_ok=True)
-    return report
+    return TrainingReport(
+        procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
+        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, losses=losses,
+    )  # fmt: skip
 
 
 def finetune_fc(
