@@ -27,6 +27,7 @@ def main(
     steps: cli.Steps = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, sampling and order")] = 0,
     cache: cli.Cache = None,
+    explain: Annotated[bool, typer.Option("--explain", help="print the recipe with its sources, and stop")] = False,
 ) -> None:
     """Train a generation on the data's "trainval" split, and write a checkpoint that knows its classes and recipe."""
     from rich.console import Console
@@ -38,6 +39,13 @@ def main(
         from lineage.detectors import GENERATIONS
 
         cli.one_of("GENERATION", generation, GENERATIONS)
+        if explain:
+            from lineage.detectors import RECIPES
+            from lineage.explain import recipe_table
+
+            cli.one_of("--recipe", recipe, RECIPES)
+            console.print(recipe_table(generation, recipe))
+            return
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, steps=steps, cache=cache,

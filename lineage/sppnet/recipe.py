@@ -15,9 +15,7 @@ class Recipe:
 
     proposals: ProposalSettings
     finetune: Solver
-    scales: tuple[
-        int | None, ...
-    ]  # shorter sides (None: the picture's own size); each window is read at the scale that brings it nearest view**2
+    scales: tuple[int | None, ...]  # shorter sides, None the picture's own; a window is read where nearest to view**2
     longer: int  # the longer side never exceeds this
     levels: tuple[int, ...]  # the pyramid, finest first
     corrected_mapping: bool  # cells by their receptive field's true centre, not by stride alone
