@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lineage import cli
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = cli.new_app()
 
@@ -41,9 +44,10 @@ def main(
         picture = read_image(image)
         path = model or _quick_model(generation, device, cache, console)
         detector, _ = load_detector(path, generation=generation)
-        detector.to(cli.pick_device(device))
+        where = cli.pick_device(device)
+        detector.to(where)
         with trace(detector, count=False, keep_tensors=False) as stages:
-            (found,) = detector([picture.to(cli.pick_device(device))])
+            (found,) = detector([picture.to(where)])
         console.print(str(stages), highlight=False)
         least = threshold if threshold is not None else (0.0 if generation in ("rcnn", "sppnet") else 0.5)
         kept = {name: tensor[found["scores"] >= least].cpu() for name, tensor in found.items()}
@@ -58,17 +62,14 @@ def main(
         )
 
 
-def _quick_model(generation: str, device: str, cache: Path | None, console: object) -> Path:
+def _quick_model(generation: str, device: str, cache: Path | None, console: Console) -> Path:
     """The quick recipe's detector of shapes; trained on the first call."""
-    from lineage.bench import experiment as e
+    from lineage.bench.experiment import train_alone
 
     experiment = cli.make_experiment(
         data="shapes", backbone="tiny", weights="none", recipe="quick", device=device, procedure=None, cache=cache
     )
-    train = experiment.training_set()
-    regions = None if generation == "faster_rcnn" else e.region_proposals(experiment, train)
-    path = e.train_or_find(experiment, generation, 0, train, regions, console.print)  # type: ignore[attr-defined]
-    return path
+    return train_alone(experiment, generation, 0, console.print)
 
 
 if __name__ == "__main__":

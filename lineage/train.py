@@ -34,25 +34,20 @@ def main(
 
     console = Console()
     with cli.errors_in_one_line(console):
-        from lineage.bench import experiment as e
+        from lineage.bench.experiment import train_alone
         from lineage.common.checkpoint import write_atomically
         from lineage.detectors import GENERATIONS
+        from lineage.explain import recipe_table
 
         cli.one_of("GENERATION", generation, GENERATIONS)
-        if explain:
-            from lineage.detectors import RECIPES
-            from lineage.explain import recipe_table
-
-            cli.one_of("--recipe", recipe, RECIPES)
-            console.print(recipe_table(generation, recipe))
-            return
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, steps=steps, cache=cache,
         )  # fmt: skip
-        train = experiment.training_set()
-        regions = None if generation == "faster_rcnn" else e.region_proposals(experiment, train)
-        path = e.train_or_find(experiment, generation, seed, train, regions, console.print)
+        if explain:
+            console.print(recipe_table(generation, recipe))
+            return
+        path = train_alone(experiment, generation, seed, console.print)
         target = out or Path(f"{generation}.safetensors")
         write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
         console.print(f"written: {target}", highlight=False)

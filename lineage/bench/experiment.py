@@ -150,12 +150,11 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
         state, found = load_checkpoint(path)
         backbone.load_state_dict(state)
         return backbone, found
-    resume, clock = path.with_suffix(".resume.safetensors"), path.with_suffix(".seconds")
-    with stopwatch(clock) as seconds_so_far:
+    resume = path.with_suffix(".resume.safetensors")
+    with stopwatch(path.with_suffix(".seconds")) as seconds_so_far:
         crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
         accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
         found = {"seconds": seconds_so_far(), "accuracy": accuracy}
-    clock.unlink(missing_ok=True)
     save_checkpoint(path, backbone.state_dict(), found)
     say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
     return backbone, found
@@ -201,9 +200,16 @@ def train_or_find(
     return path
 
 
+def train_alone(experiment: Experiment, generation: str, seed: int, say: Say) -> Path:
+    """The checkpoint of one generation, with all that it needs: pictures and, where it takes any, proposals."""
+    train = experiment.training_set()
+    proposals = None if generation == "faster_rcnn" else region_proposals(experiment, train)
+    return train_or_find(experiment, generation, seed, train, proposals, say)
+
+
 @contextlib.contextmanager
 def stopwatch(kept: Path) -> Iterator[Callable[[], float]]:
-    """Seconds spent on a piece of work, those of interrupted runs included: ``kept`` has them until the next one."""
+    """Seconds spent on a piece of work, those of interrupted runs included: ``kept`` has them until it is done."""
     before = float(kept.read_text()) if kept.exists() else 0.0
     start = time.perf_counter()
 
@@ -215,6 +221,7 @@ def stopwatch(kept: Path) -> Iterator[Callable[[], float]]:
     except BaseException:  # Ctrl-C too
         write_atomically(kept, lambda path: path.write_text(str(seconds_so_far())))
         raise
+    kept.unlink(missing_ok=True)
 
 
 def evaluate_detector(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lineage.common.optimise import Solver
+from lineage.rcnn.recipe import QUICK as RCNN_QUICK
 from lineage.rcnn.recipe import RegressionSettings, SVMSettings
 from lineage.selective_search.settings import ProposalSettings
 
@@ -44,11 +45,8 @@ PAPER = Recipe(
 )  # fmt: skip
 
 QUICK = Recipe(
-    proposals=ProposalSettings(mode="quick", width=None, min_side=12, limit=300),
-    finetune=Solver(
-        "adamw", learning_rate=1e-3, steps=700, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
-        clip=10.0,
-    ),
+    proposals=RCNN_QUICK.proposals,
+    finetune=RCNN_QUICK.finetune,  # the same steps and pictures: a fair race
     scales=(None,),
     longer=640,
     levels=(4, 2, 1),  # the two-stage post's 21 bins

@@ -34,10 +34,7 @@ def cache(tmp_path_factory):
 
 
 def train(experiment: e.Experiment, generation: str, said: list[str] | None = None, seed: int = 0):
-    dataset = experiment.training_set()
-    proposals = None if generation == "faster_rcnn" else e.region_proposals(experiment, dataset)
-    say = said.append if said is not None else lambda line: None
-    return e.train_or_find(experiment, generation, seed, dataset, proposals, say)
+    return e.train_alone(experiment, generation, seed, said.append if said is not None else lambda line: None)
 
 
 def test_everything_that_changes_a_model_changes_its_key(cache):
