@@ -33,7 +33,7 @@ def main(
     from rich.console import Console
 
     console = Console()
-    with cli.errors_in_one_line(console):
+    with cli.command(console):
         from lineage.common.checkpoint import write_atomically
         from lineage.common.stages import trace
         from lineage.data.voc import read_image

@@ -26,7 +26,7 @@ def main(
     from rich.table import Table
 
     console = Console()
-    with cli.errors_in_one_line(console):
+    with cli.command(console):
         from lineage.bench.experiment import detect_all
         from lineage.common.coco import evaluate_coco
         from lineage.common.evaluation import evaluate_voc

@@ -72,3 +72,9 @@ def test_a_wrong_argument_is_one_message_and_nothing_written(model, pictures, ca
     refused(run(evaluate.app, model, "--data", tmp_path / "empty", "--cache", cache), "empty")
     refused(run(train.app, "yolo", "--data", pictures), "GENERATION", "'yolo'")
     assert not out.exists()
+
+
+def test_a_c_library_that_cannot_be_told_to_keep_memory_does_not_matter(monkeypatch, pictures, cache):
+    monkeypatch.setattr("lineage.cli.ctypes.CDLL", lambda name: object())
+    result = run(evaluate.app, pictures / "missing.safetensors", "--data", pictures, "--cache", cache)
+    assert result.exit_code == 1 and "missing.safetensors" in result.output

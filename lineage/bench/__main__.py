@@ -40,7 +40,7 @@ def main(
     from rich.console import Console
 
     console = Console()
-    with cli.errors_in_one_line(console):
+    with cli.command(console):
         from lineage.bench.report import print_table, write_report
 
         names = _chosen(generations)

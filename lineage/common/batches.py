@@ -12,7 +12,7 @@ PIXELS = 200_000  # of crops through a CNN: 48 crops of 64 px, 16 of 112, 4 of 2
 
 
 def in_batches(layer: Callable[[Tensor], Tensor], inputs: Tensor, size: int) -> Tensor:
-    """``layer(inputs)``, on a CPU computed ``size`` rows at a time; on a GPU in one go."""
-    if inputs.device.type != "cpu" or len(inputs) <= size:
+    """``layer(inputs)``; on a CPU, where no gradient is to follow, computed ``size`` rows at a time."""
+    if inputs.device.type != "cpu" or len(inputs) <= size or torch.is_grad_enabled():
         return layer(inputs)
     return torch.cat([layer(part) for part in inputs.split(size)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torchvision
 from torch import Tensor
+
+from lineage.common.max_pool import max_pool_windows
 
 
 def roi_pool(
@@ -22,9 +23,11 @@ def roi_pool(
         features: (B, C, H, W). boxes: a (R_i, 4) a picture, or (R, 5) with the picture's index first; in pixels.
         spatial_scale: 1 / stride.
     Returns:
-        (R, C, n, n). Source: roi_pooling_layer.cpp of the original; torchvision's operator does the work.
+        (R, C, n, n), equal to ``torchvision.ops.roi_pool``. Source: roi_pooling_layer.cpp of the original.
     """
-    return torchvision.ops.roi_pool(features, boxes, output_size, spatial_scale)
+    rois = boxes if isinstance(boxes, Tensor) else with_picture_index(boxes)
+    size = (output_size, output_size) if isinstance(output_size, int) else output_size
+    return max_pool_windows(features, rois, size, spatial_scale)
 
 
 def roi_pool_reference(features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float) -> Tensor:

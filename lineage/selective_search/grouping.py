@@ -68,9 +68,19 @@ def group_features(
     weights: tuple[float, float, float, float],
 ) -> Hierarchy:
     """The same from features computed before: strategies that share a segmentation share them too."""
-    first, second = _neighbours(labels, len(sizes))
-    merged = _group(first, second, colour, texture, sizes, boxes, np.array(weights), float(labels.size))
-    return Hierarchy(labels, *merged)
+    segments = len(sizes)
+    first, second = _neighbours(labels, segments)
+    colour, texture, sizes, boxes = (_with_room(array) for array in (colour, texture, sizes, boxes))
+    count, merges, similarities = _group(
+        first, second, colour, texture, sizes, boxes, segments, np.array(weights), float(labels.size)
+    )
+    regions = segments + count
+    return Hierarchy(labels, boxes[:regions], sizes[:regions], merges[:count], similarities[:count])
+
+
+def _with_room(array: np.ndarray) -> np.ndarray:
+    """n rows for the segments and n - 1 more for what they merge to."""
+    return np.concatenate([array, np.zeros((len(array) - 1, *array.shape[1:]), array.dtype)])
 
 
 def _neighbours(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,37 +108,35 @@ def _similarity(a, b, colour, texture, sizes, boxes, weights, picture):
 
 
 @njit(cache=True, nogil=True)
-def _grown(array, rows):
-    larger = np.zeros((rows, array.shape[1]), array.dtype)
-    larger[: len(array)] = array
-    return larger
+def _average(histograms, a, b, new, share):  # equation 2
+    for i in range(histograms.shape[1]):
+        histograms[new, i] = share * histograms[a, i] + (1.0 - share) * histograms[b, i]
 
 
+# Plain loops throughout: numba takes seconds longer to compile the same in array expressions.
 @njit(cache=True, nogil=True)
-def _group(first, second, colour, texture, sizes, boxes, weights, picture):
-    segments = len(sizes)
-    most = 2 * segments - 1
-    colour, texture, boxes = _grown(colour, most), _grown(texture, most), _grown(boxes, most)
-    all_sizes = np.zeros(most, np.int64)
-    all_sizes[:segments] = sizes
-    merges, similarities = np.empty((segments, 2), np.int32), np.empty(segments)
-    first, second = first.copy(), second.copy()
-    likeness = np.empty(len(first))
+def _group(first, second, colour, texture, sizes, boxes, segments, weights, picture):
+    """Fills the empty rows of colour, texture, sizes and boxes; uses up first and second."""
+    merges, similarities = np.empty((segments, 2), np.int32), np.empty(segments, np.float64)
+    likeness = np.empty(len(first), np.float64)
     for e in range(len(first)):
-        likeness[e] = _similarity(first[e], second[e], colour, texture, all_sizes, boxes, weights, picture)
-    seen = np.full(most, -1, np.int32)
+        likeness[e] = _similarity(first[e], second[e], colour, texture, sizes, boxes, weights, picture)
+    seen = np.zeros(len(sizes), np.int32)  # by which new region; no new region is called 0
     edges, step = len(first), 0
     while edges > 0:
-        # A plain scan: there are some three edges a region, so a heap would not pay for its bookkeeping.
-        best = np.argmax(likeness[:edges])
+        best = 0  # a plain scan: there are some three edges a region, so a heap would not pay for its bookkeeping
+        for e in range(1, edges):
+            if likeness[e] > likeness[best]:
+                best = e
         a, b, new = first[best], second[best], segments + step
         merges[step, 0], merges[step, 1], similarities[step] = a, b, likeness[best]
-        share = np.float32(all_sizes[a] / (all_sizes[a] + all_sizes[b]))
-        colour[new] = share * colour[a] + (1 - share) * colour[b]  # equation 2
-        texture[new] = share * texture[a] + (1 - share) * texture[b]
-        all_sizes[new] = all_sizes[a] + all_sizes[b]
-        boxes[new, :2] = np.minimum(boxes[a, :2], boxes[b, :2])
-        boxes[new, 2:] = np.maximum(boxes[a, 2:], boxes[b, 2:])
+        share = sizes[a] / (sizes[a] + sizes[b])
+        _average(colour, a, b, new, share)
+        _average(texture, a, b, new, share)
+        sizes[new] = sizes[a] + sizes[b]
+        for side in range(2):
+            boxes[new, side] = min(boxes[a, side], boxes[b, side])
+            boxes[new, 2 + side] = max(boxes[a, 2 + side], boxes[b, 2 + side])
         kept = 0
         for e in range(edges):  # edges of a and b become edges of the new region, each neighbour once
             p, q, value = first[e], second[e], likeness[e]
@@ -138,10 +146,9 @@ def _group(first, second, colour, texture, sizes, boxes, weights, picture):
                     continue
                 seen[other] = new
                 p, q = other, new
-                value = _similarity(p, q, colour, texture, all_sizes, boxes, weights, picture)
+                value = _similarity(p, q, colour, texture, sizes, boxes, weights, picture)
             first[kept], second[kept], likeness[kept] = p, q, value
             kept += 1
         edges = kept
         step += 1
-    regions = segments + step
-    return boxes[:regions], all_sizes[:regions], merges[:step], similarities[:step]
+    return step, merges, similarities

@@ -59,12 +59,15 @@ def _edges(image):
     starts = np.zeros(65537, np.int64)  # counting sort: stable, and linear in the number of edges
     for e in range(count):
         starts[weight[e] + 1] += 1
-    starts = np.cumsum(starts)
-    order = np.empty(count, np.int32)
+    for w in range(65536):
+        starts[w + 1] += starts[w]
+    sorted_first, sorted_second = np.empty(count, np.int32), np.empty(count, np.int32)
+    sorted_weight = np.empty(count, np.uint16)
     for e in range(count):
-        order[starts[weight[e]]] = e
+        place = starts[weight[e]]
         starts[weight[e]] += 1
-    return first[order], second[order], weight[order]
+        sorted_first[place], sorted_second[place], sorted_weight[place] = first[e], second[e], weight[e]
+    return sorted_first, sorted_second, sorted_weight
 
 
 @njit(cache=True, nogil=True)

@@ -9,6 +9,8 @@ from numba import njit
 COLOUR_BINS = 25  # a channel
 ORIENTATIONS, TEXTURE_BINS = 8, 10  # a channel
 TEXTURE_RANGE = 40.0  # derivative responses from here on share the last bin
+DIRECTIONS = np.arange(ORIENTATIONS) * 2 * np.pi / ORIENTATIONS
+COSINES, SINES = np.cos(DIRECTIONS).astype(np.float32), np.sin(DIRECTIONS).astype(np.float32)
 
 
 def region_features(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -25,20 +27,20 @@ def region_features(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     half_difference = np.array([[-0.5, 0.0, 0.5]], np.float32)
     dx = cv2.filter2D(smooth, -1, half_difference, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.filter2D(smooth, -1, half_difference.T, borderType=cv2.BORDER_REPLICATE)
-    count = int(labels.max()) + 1
-    return _describe(np.ascontiguousarray(image), dx, dy, labels, count)
-
-
-@njit(cache=True, nogil=True)
-def _describe(image, dx, dy, labels, count):
     height, width, channels = image.shape
+    count = int(labels.max()) + 1
     colour = np.zeros((count, channels * COLOUR_BINS), np.float32)
     texture = np.zeros((count, channels * ORIENTATIONS * TEXTURE_BINS), np.float32)
     sizes = np.zeros(count, np.int64)
-    boxes = np.empty((count, 4), np.int32)
-    boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3] = width, height, 0, 0
-    cosine = np.cos(np.arange(ORIENTATIONS) * 2 * np.pi / ORIENTATIONS).astype(np.float32)
-    sine = np.sin(np.arange(ORIENTATIONS) * 2 * np.pi / ORIENTATIONS).astype(np.float32)
+    boxes = np.tile(np.array([width, height, 0, 0], np.int32), (count, 1))
+    _count(np.ascontiguousarray(image), dx, dy, labels, colour, texture, sizes, boxes, COSINES, SINES)
+    pixels = (sizes[:, None] * channels).astype(np.float32)
+    return colour / pixels, texture / (pixels * ORIENTATIONS), sizes, boxes
+
+
+@njit(cache=True, nogil=True)
+def _count(image, dx, dy, labels, colour, texture, sizes, boxes, cosine, sine):
+    height, width, channels = image.shape
     for y in range(height):
         for x in range(width):
             r = labels[y, x]
@@ -51,10 +53,6 @@ def _describe(image, dx, dy, labels, count):
                     response = max(np.float32(0), dx[y, x, c] * cosine[o] + dy[y, x, c] * sine[o])
                     b = min(TEXTURE_BINS - 1, int(response * np.float32(TEXTURE_BINS / TEXTURE_RANGE)))
                     texture[r, (c * ORIENTATIONS + o) * TEXTURE_BINS + b] += 1
-    for r in range(count):
-        colour[r] /= sizes[r] * channels
-        texture[r] /= sizes[r] * channels * ORIENTATIONS
-    return colour, texture, sizes, boxes
 
 
 @njit(cache=True, nogil=True)

@@ -6,8 +6,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor
+
+from lineage.common.max_pool import max_pool_windows
 
 
 def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...]) -> list[Tensor]:
@@ -23,13 +24,11 @@ def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...
         one (R, C, n, n) a level.
     """
     rois = torch.cat([cells.new_zeros(len(cells), 1), cells], dim=1).to(features.dtype)  # (R, 5)
-    features = features.contiguous()  # once, rather than once a level inside the operator
     pooled: dict[int, Tensor] = {}
     for level in sorted(levels, reverse=True):
         finer = next((n for n in pooled if n % level == 0), None)
         if finer is None:
-            # torchvision's operator counts inclusive cells as well and rounds to them: whole numbers pass unchanged.
-            pooled[level] = torchvision.ops.roi_pool(features, rois, (level, level), spatial_scale=1.0)
+            pooled[level] = max_pool_windows(features, rois, (level, level))
         else:  # a bin is the union of finer ones, so its maximum is theirs
             pooled[level] = F.max_pool2d(pooled[finer], finer // level)
     return [pooled[level] for level in levels]  # (R, C, n, n) each

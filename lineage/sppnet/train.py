@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lineage.common.image import Frame
 from lineage.common.matching import label_regions
 from lineage.common.optimise import TrainingReport, optimise, run_once
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.features import fit_on_features
 from lineage.sppnet.detector import SPPNet
+
+KEPT_MAPS = 2**28  # bytes of feature maps held while the fc layers learn
 
 
 def train(
@@ -47,6 +50,26 @@ def train(
     )  # fmt: skip
 
 
+class _FixedConvolutions:
+    """``detector.convolve``. The convolutions do not learn here, so the maps of as many pictures as fit are kept."""
+
+    def __init__(self, detector: SPPNet) -> None:
+        self.detector, self.room = detector, KEPT_MAPS
+        self.kept: dict[int, tuple[list[Tensor], list[Frame]]] = {}
+
+    @torch.no_grad()
+    def __call__(self, index: int, image: Tensor) -> tuple[list[Tensor], list[Frame]]:
+        if index in self.kept:
+            return self.kept[index]
+        maps, frames = self.detector.convolve(image)
+        frames = [frame._replace(pixels=image.new_empty(0)) for frame in frames]  # pooling needs their geometry only
+        size = sum(features.nbytes for features in maps)
+        if size <= self.room:
+            self.room -= size
+            self.kept[index] = maps, frames
+        return maps, frames
+
+
 def finetune_fc(
     detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], seed: int, resume: Path
 ) -> dict[str, float]:
@@ -57,6 +80,7 @@ def finetune_fc(
     nn.init.normal_(softmax.weight, std=0.01, generator=seeded_generator(seed, 2))
     nn.init.zeros_(softmax.bias)
     softmax.to(device)
+    convolve = _FixedConvolutions(detector)
 
     def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
         pooled, labels = [], []
@@ -68,9 +92,8 @@ def finetune_fc(
             rows = torch.cat(
                 sample_balanced(region.kind, recipe.regions_per_image, recipe.foreground_fraction, generator)
             )
-            with torch.no_grad():
-                maps, frames = detector.convolve(image.to(device))
-                pooled.append(detector.pool(maps, frames, region.boxes[rows].to(device)))
+            maps, frames = convolve(index, image.to(device))
+            pooled.append(detector.pool(maps, frames, region.boxes[rows].to(device)))
             labels.append(region.labels[rows])
         pyramid = [torch.cat(level) for level in zip(*pooled)]  # (B, C, n, n) a level
         return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)), torch.cat(labels).to(device))}

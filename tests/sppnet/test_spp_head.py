@@ -116,6 +116,24 @@ def test_the_gradient_stops_at_the_pyramid(tmp_path):
     assert all(p.grad is not None for p in detector.head.parameters())
 
 
+def test_maps_kept_in_memory_or_not_teach_the_same(tmp_path, monkeypatch):
+    dataset, calls = Pictures(), []
+    one_map = 96 * 12 * 16 * 4  # bytes of tiny's
+    for room in (0, 2 * one_map, 2**28):
+        monkeypatch.setattr("lineage.sppnet.train.KEPT_MAPS", room)
+        torch.manual_seed(0)
+        detector = SPPNet(build_backbone("tiny", seed=0), dataset.classes, small_recipe())
+        convolutions = []
+        detector.backbone.conv.register_forward_hook(lambda *_, seen=convolutions: seen.append(1))
+        losses = finetune_fc(detector, dataset, dataset.proposals, 0, tmp_path / "s.safetensors")
+        calls.append((len(convolutions), losses, detector.head.fc[0].weight))
+    counts = [count for count, _, _ in calls]
+    assert counts == [24, 2 + 8, 3]  # 24 pictures seen, eight times each of the three
+    for _, losses, weight in calls[1:]:
+        assert losses == calls[0][1]
+        assert torch.equal(weight, calls[0][2])
+
+
 def test_each_window_is_pooled_from_the_scale_that_suits_it():
     """Two scales: a window's features must be those of a detector that has its scale only."""
     image = torch.rand(3, 96, 128, generator=torch.Generator().manual_seed(1))
