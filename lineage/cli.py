@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lineage.bench.experiment import Experiment
 
-Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, or a folder in VOC layout")]
+Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, voc0712, or a folder in VOC layout")]
 BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, vgg16, resnet18 or efficientnet_lite0")]
 Weights = Annotated[str, typer.Option(help="imagenet, none, or a file; tiny is pre-trained here and needs none")]
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lineage.data.download import fetch, unpack
+from lineage.data.joined import JoinedVOC
 from lineage.data.shapes import ensure_shapes
 from lineage.data.voc import VOC_CLASSES, VOCDataset
 
-DOWNLOADS = {"voc2007": "2007", "voc2012": "2012"}
+VOC_NAMES = ("voc2007", "voc2012", "voc0712")
+# The annotations of VOC2012's test pictures were never published: it is learnt on "train" and measured on "val".
+SPLITS_2012 = {"trainval": "train", "test": "val"}
 
 
 def open_dataset(
@@ -21,28 +25,42 @@ def open_dataset(
     """A split of a dataset.
 
     Args:
-        name: "shapes" (drawn at first use), "voc2007" or "voc2012" (fetched at first use), or a folder in VOC layout.
+        name: "shapes" (drawn at first use); "voc2007", "voc2012", or "voc0712", which is both years' pictures to learn
+            from and 2007's to test on (fetched at first use); or a folder in VOC layout.
         cache_dir: where drawn and fetched datasets are kept.
         classes: names without the background; None discovers them.
         pictures: how many to draw for (trainval, test), "shapes" only.
     Raises:
         VOCFormatError: the folder is not in VOC layout, or has no such split.
+        DownloadError: the pictures cannot be fetched.
     """
     if name == "shapes":
         trainval, test = pictures or (400, 120)
         return VOCDataset(ensure_shapes(cache_dir, trainval=trainval, test=test), split, classes)
-    if name in DOWNLOADS:
-        return VOCDataset(_downloaded(DOWNLOADS[name], split, cache_dir), split, classes or VOC_CLASSES)
+    if name in VOC_NAMES:
+        return _voc(name, split, cache_dir, tuple(classes or VOC_CLASSES))
     return VOCDataset(name, split, classes)
 
 
-def _downloaded(year: str, split: str, cache_dir: Path) -> Path:
-    from torchvision.datasets import VOCDetection
+def _voc(name: str, split: str, cache_dir: Path, classes: tuple[str, ...]) -> VOCDataset:
+    if name == "voc2012":
+        split = SPLITS_2012.get(split, split)
+        return VOCDataset(_fetched("2012", split, cache_dir), split, classes)
+    first = VOCDataset(_fetched("2007", split, cache_dir), split, classes)
+    if name == "voc2007" or split == "test":
+        return first
+    return JoinedVOC([first, VOCDataset(_fetched("2012", split, cache_dir), split, classes)])
 
-    root = cache_dir / f"voc{year}"
-    part = "test" if split == "test" and year == "2007" else "trainval"
-    done = root / f".{part}-complete"
+
+def _fetched(year: str, split: str, cache_dir: Path) -> Path:
+    """The folder of a year's pictures; fetched from where, and with the checksum that, torchvision knows."""
+    from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+    part = f"{year}-test" if split == "test" else year
+    facts, done = DATASET_YEAR_DICT[part], cache_dir / "voc" / f".{part}-complete"
     if not done.exists():
-        VOCDetection(str(root), year=year, image_set=part, download=True)
+        archive = done.with_name(facts["filename"])
+        fetch(facts["url"], facts["md5"], archive)
+        unpack(archive, done.parent)
         done.touch()
-    return root / "VOCdevkit" / f"VOC{year}"
+    return done.parent / facts["base_dir"]

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torchvision.datasets
 
 from lineage.data.catalogue import open_dataset
 from lineage.data.figures import CLASSES
-from lineage.data.voc import VOC_CLASSES, VOCFormatError
+from lineage.data.voc import VOCFormatError
 
 MakeVOC = Callable[..., Path]
 
@@ -32,21 +31,3 @@ def test_a_folder(make_voc: MakeVOC, tmp_path: Path) -> None:
 def test_a_name_that_is_nothing(tmp_path: Path) -> None:
     with pytest.raises(VOCFormatError, match="voc2077"):
         open_dataset("voc2077", "train", tmp_path)
-
-
-@pytest.mark.parametrize(("split", "part"), [("test", "test"), ("trainval", "trainval")])
-def test_voc_is_fetched_once(
-    make_voc: MakeVOC, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, part: str
-) -> None:
-    fetched = []
-
-    def fetch(root: str, year: str, image_set: str, download: bool) -> None:
-        fetched.append((year, image_set, download))
-        voc = make_voc({"a": [("dog", (1, 1, 9, 9))]}, folder=f"{Path(root).relative_to(tmp_path)}/VOCdevkit/VOC{year}")
-        (voc / "ImageSets" / "Main" / "train.txt").rename(voc / "ImageSets" / "Main" / f"{split}.txt")
-
-    monkeypatch.setattr(torchvision.datasets, "VOCDetection", fetch)
-    for _ in range(2):
-        dataset = open_dataset("voc2007", split, tmp_path / "cache")
-        assert dataset.classes == VOC_CLASSES and len(dataset) == 1
-    assert fetched == [("2007", part, True)]
