@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from lineage.bench.experiment import Experiment
 
 Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, voc0712, or a folder in VOC layout")]
-BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, vgg16, resnet18 or efficientnet_lite0")]
-Weights = Annotated[str, typer.Option(help="imagenet, none, or a file; tiny is pre-trained here and needs none")]
+BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resnet18, resnet50 or efficientnet_lite0")]
+Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
+Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
@@ -94,6 +95,7 @@ def make_experiment(
     device: str,
     procedure: str | None,
     cache: Path | None,
+    preprocessing: str | None = None,
     **fields: Any,
 ) -> Experiment:
     """An experiment from command-line options.
@@ -101,7 +103,7 @@ def make_experiment(
     Raises:
         ValueError: naming the option that is wrong.
     """
-    from lineage.backbones import NAMES
+    from lineage.backbones import NAMES, PREPROCESSINGS
     from lineage.bench.experiment import Experiment
     from lineage.detectors import RECIPES
 
@@ -109,6 +111,8 @@ def make_experiment(
     one_of("--recipe", recipe, RECIPES)
     if procedure is not None:
         one_of("--procedure", procedure, ("joint", "alternating"))
+    if preprocessing is not None:
+        one_of("--preprocessing", preprocessing, tuple(PREPROCESSINGS))
     return Experiment(
         data=data,
         backbone=backbone,
@@ -116,6 +120,7 @@ def make_experiment(
         recipe=recipe,
         device=pick_device(device),
         procedure=procedure,
+        preprocessing=preprocessing,
         cache=cache or default_cache(),
         **fields,
     )

@@ -65,11 +65,12 @@ def train_detector(
 
 
 def save_detector(detector: Any, path: Path, **facts: Any) -> None:
-    """Write a checkpoint that knows its generation, classes, backbone and recipe, besides ``facts``."""
+    """Write a checkpoint that knows its generation, classes, backbone, preprocessing and recipe, besides ``facts``."""
     own = {
         "generation": detector.generation,
         "classes": list(detector.classes),
         "backbone": detector.backbone.name,
+        "preprocessing": {"mean": list(detector.backbone.mean), "std": list(detector.backbone.std)},
         "recipe": dataclasses.asdict(detector.recipe),
     }
     save_checkpoint(path, detector.state_dict(), {**own, **facts})
@@ -87,6 +88,7 @@ def load_detector(path: str | Path, **expect: Any) -> tuple[Any, dict[str, Any]]
     try:
         recipe = from_dict(type(named_recipe(facts["generation"], "quick")), facts["recipe"])
         backbone = build_backbone(facts["backbone"])
+        backbone.mean, backbone.std = (tuple(facts["preprocessing"][name]) for name in ("mean", "std"))
         detector = build_detector(facts["generation"], backbone, tuple(facts["classes"]), recipe)
         detector.load_state_dict(state)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:

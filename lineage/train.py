@@ -20,6 +20,7 @@ def main(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="default GENERATION.safetensors")] = None,
     backbone: cli.BackboneName = "tiny",
     weights: cli.Weights = "imagenet",
+    preprocessing: cli.Preprocessing = None,
     recipe: cli.RecipeName = "quick",
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
@@ -42,7 +43,7 @@ def main(
         cli.one_of("GENERATION", generation, GENERATIONS)
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
-            procedure=procedure, steps=steps, cache=cache,
+            procedure=procedure, preprocessing=preprocessing, steps=steps, cache=cache,
         )  # fmt: skip
         if explain:
             console.print(recipe_table(generation, recipe))

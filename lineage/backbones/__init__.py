@@ -8,21 +8,32 @@ import torch
 
 from lineage.backbones.backbone import Backbone
 from lineage.backbones.efficientnet import efficientnet_lite0
-from lineage.backbones.imagenet import alexnet, resnet18, vgg16
+from lineage.backbones.imagenet import alexnet, resnet18, resnet50, vgg16
+from lineage.backbones.preprocessing import PREPROCESSINGS, declare, warn_of_wrong_range
 from lineage.backbones.small import tiny
 from lineage.backbones.weights import load_weights
+from lineage.backbones.zf import zf
 
-NAMES = ("tiny", "alexnet", "vgg16", "resnet18", "efficientnet_lite0")
-__all__ = ["NAMES", "Backbone", "build_backbone"]
+NAMES = ("tiny", "alexnet", "zf", "vgg16", "resnet18", "resnet50", "efficientnet_lite0")
+# Of the layer that detectors throw away, in the files that have it.
+CLASSIFIERS = {
+    "alexnet": "classifier.6", "zf": "fc8", "vgg16": "classifier.6", "resnet18": "fc", "resnet50": "fc",
+    "efficientnet_lite0": "_fc",
+}  # fmt: skip
+__all__ = ["NAMES", "PREPROCESSINGS", "Backbone", "build_backbone"]
 
 
-def build_backbone(name: str, weights: str | Path | None = None, seed: int = 0) -> Backbone:
+def build_backbone(
+    name: str, weights: str | Path | None = None, seed: int = 0, preprocessing: str | None = None
+) -> Backbone:
     """A backbone by name.
 
     Args:
-        weights: None (random), "imagenet" (torchvision's hub; for efficientnet_lite0 the pip package), or a
-            file (.pth or .safetensors) with torchvision's state-dict names.
+        weights: None (random), "imagenet" (torchvision's hub; for efficientnet_lite0 the pip package), or a file
+            (.pth or .safetensors) or its address, with torchvision's state-dict names (VGG16, ZF: or Caffe's).
         seed: of the random weights.
+        preprocessing: what the weights of a file were trained with, "torchvision" or "caffe"; None is the usual one of
+            the network. A network that plainly wants another range is warned of.
     Raises:
         ValueError: an unknown name, or weights that do not fit.
     """
@@ -30,14 +41,25 @@ def build_backbone(name: str, weights: str | Path | None = None, seed: int = 0) 
         raise ValueError(f"backbone {name!r} is none of {', '.join(NAMES)}")
     if name == "tiny" and weights is not None:
         raise ValueError("backbone 'tiny' has no published weights; it is pre-trained here, on crops of shapes")
+    if preprocessing is not None and weights in (None, "imagenet"):
+        raise ValueError(f"preprocessing {preprocessing!r}: belongs to weights of your own, from a file or an address")
     state = load_weights(name, weights) if weights is not None else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # torch's and torchvision's own initialisers draw from the global stream
         if name == "tiny":
             return tiny(torch.Generator().manual_seed(seed))
-        builders = {"alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18, "efficientnet_lite0": efficientnet_lite0}
+        builders = {
+            "alexnet": alexnet, "zf": zf, "vgg16": vgg16, "resnet18": resnet18, "resnet50": resnet50,
+            "efficientnet_lite0": efficientnet_lite0,
+        }  # fmt: skip
         try:
-            return builders[name](state)
+            backbone = builders[name](state)
         except RuntimeError as error:  # load_state_dict's, which lists every tensor
             first = str(error).splitlines()[1].strip()[:200]
             raise ValueError(f"weights: {weights} do not fit {name}: {first}") from None
+    if preprocessing is not None:
+        declare(backbone, preprocessing)
+    classifier = CLASSIFIERS[name]
+    if state is not None and f"{classifier}.weight" in state:
+        warn_of_wrong_range(backbone, state[f"{classifier}.weight"], state[f"{classifier}.bias"], str(weights))
+    return backbone

@@ -6,6 +6,8 @@ The strongest ImageNet network that a CPU trains in minutes, and one whose weigh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -66,7 +68,7 @@ def efficientnet_lite0(state: dict[str, Tensor] | None = None) -> Backbone:
     layers.append(nn.Sequential(*_conv_norm(channels, HEAD, 1), nn.ReLU6(inplace=True)))
     network = nn.Sequential(*layers)
     if state is not None:
-        network.load_state_dict(_in_our_order(state, network))
+        network.load_state_dict(_under_our_names(state, network))
     fold_batch_norm(network)
     conv = network[: 1 + SHARED_BLOCKS]
     fc = nn.Sequential(*network[1 + SHARED_BLOCKS :], nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -83,16 +85,32 @@ def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: 
     return [conv, nn.BatchNorm2d(outputs, eps=1e-3)]
 
 
-def _in_our_order(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The package's tensors under our names: both list the layers from input to output."""
-    theirs = {name: tensor for name, tensor in state.items() if not name.startswith("_fc.")}
-    ours = network.state_dict()
-    if len(theirs) != len(ours):
-        raise ValueError(f"efficientnet_lite0: expected {len(ours)} tensors before _fc, got {len(theirs)}")
-    renamed = dict(zip(ours, theirs.values()))
-    for (name, tensor), their_name in zip(renamed.items(), theirs):
-        if tensor.shape != ours[name].shape:
+def _under_our_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The package's tensors under our names: both number the layers from input to output."""
+    ours, renamed = network.state_dict(), {}
+    for name, theirs in zip(ours, _package_names(), strict=True):
+        if theirs not in state:
+            raise ValueError(f"efficientnet_lite0: the weights have no {theirs}")
+        if state[theirs].shape != ours[name].shape:
             raise ValueError(
-                f"efficientnet_lite0: {their_name} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}"
+                f"efficientnet_lite0: {theirs} is {tuple(state[theirs].shape)}, not {tuple(ours[name].shape)}"
             )
+        renamed[name] = state[theirs]
     return renamed
+
+
+def _package_names() -> Iterator[str]:
+    """Every tensor before the classifier, in order."""
+    layers = [("_conv_stem", "_bn0")]
+    number = 0
+    for repeats, _, _, expansion, _ in STAGES:
+        for _ in range(repeats):
+            block = f"_blocks.{number}"
+            if expansion != 1:
+                layers.append((f"{block}._expand_conv", f"{block}._bn0"))
+            layers += [(f"{block}._depthwise_conv", f"{block}._bn1"), (f"{block}._project_conv", f"{block}._bn2")]
+            number += 1
+    for conv, norm in [*layers, ("_conv_head", "_bn1")]:
+        yield f"{conv}.weight"
+        for kind in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            yield f"{norm}.{kind}"

@@ -1,4 +1,4 @@
-"""AlexNet, VGG16 and ResNet-18, cut from torchvision's models so that torchvision's weights fit by name."""
+"""AlexNet, VGG16, ResNet-18 and ResNet-50, cut from torchvision's models so that torchvision's weights fit by name."""
 
 from __future__ import annotations
 
@@ -36,15 +36,24 @@ def vgg16(state: State | None = None) -> Backbone:
 
 def resnet18(state: State | None = None) -> Backbone:
     """He 2015; conv part up to layer3 (stride 16), "fc" part layer4 and the average: ResNet paper, appendix A."""
-    model = torchvision.models.resnet18(weights=None)
+    return _resnet("resnet18", state, channels=256, features=512)
+
+
+def resnet50(state: State | None = None) -> Backbone:
+    """The same with bottlenecks; torchvision's strides in their 3 x 3 convolutions ("v1.5")."""
+    return _resnet("resnet50", state, channels=1024, features=2048)
+
+
+def _resnet(name: str, state: State | None, *, channels: int, features: int) -> Backbone:
+    model: torchvision.models.ResNet = torchvision.models.get_model(name, weights=None)
     if state is not None:
         model.load_state_dict(state)
     fold_batch_norm(model)
     conv = nn.Sequential(
         model.conv1, model.relu, model.maxpool, model.layer1, model.layer2, model.layer3
-    )  # (B, 256, H/16, W/16)
+    )  # (B, channels, H/16, W/16)
     fc = nn.Sequential(model.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return Backbone(
-        "resnet18", conv, fc, stride=16, offset=0.5, channels=256, pool_size=14, features=512, crop_size=224,
+        name, conv, fc, stride=16, offset=0.5, channels=channels, pool_size=14, features=features, crop_size=224,
         frozen=4,
     )  # fmt: skip

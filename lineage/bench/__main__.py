@@ -24,6 +24,7 @@ def main(
     generations: Annotated[str, typer.Option(help="comma-separated")] = "rcnn,sppnet,fast_rcnn,faster_rcnn",
     backbone: cli.BackboneName = "tiny",
     weights: cli.Weights = "imagenet",
+    preprocessing: cli.Preprocessing = None,
     recipe: cli.RecipeName = "quick",
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
@@ -47,7 +48,8 @@ def main(
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
-            procedure=procedure, pretraining=pretraining, validate=validate, cache=cache, **fields,
+            procedure=procedure, preprocessing=preprocessing, pretraining=pretraining, validate=validate, cache=cache,
+            **fields,
         )  # fmt: skip
         results = run(experiment, names, list(range(seeds)), console)
         write_report(results, out)

@@ -54,6 +54,7 @@ class Experiment:
     device: torch.device
     proposals: int | None = None
     procedure: str | None = None  # of Faster R-CNN; None is the recipe's
+    preprocessing: str | None = None  # of weights from a file; None is the backbone's usual one
     pretraining: bool = True
     validate: bool = False  # train on "train", test on "val": for making choices
     steps: int | None = None  # of every gradient procedure, for a quick check
@@ -106,17 +107,22 @@ class Experiment:
             "generation": generation,
             "seed": seed,
             "pictures": fingerprint(train),
+            "weights_file": _stamp(Path(self.weights)) if self.weights else None,
             "code": code_fingerprint(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _stamp(path: Path) -> str | None:
+    """Changes when a file is written anew; None where ``path`` is no file (a published name, an address)."""
+    return f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else None
 
 
 def fingerprint(dataset: VOCDataset) -> str:
     """Changes when a picture is added to the split or a picture's file is written anew."""
     digest = hashlib.sha256(repr(dataset.classes).encode())
     for index, name in enumerate(dataset.ids):
-        stat = dataset.image_path(index).stat()
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(f"{name} {_stamp(dataset.image_path(index))}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -133,7 +139,7 @@ def code_fingerprint() -> str:
 def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Backbone, dict[str, Any]]:
     """A fresh backbone, and what is known of its pre-training (empty for published weights)."""
     if experiment.backbone != "tiny":
-        return build_backbone(experiment.backbone, experiment.weights, seed), {}
+        return build_backbone(experiment.backbone, experiment.weights, seed, experiment.preprocessing), {}
     backbone = build_backbone("tiny", seed=seed)
     if not experiment.pretraining:
         return backbone, {"seconds": 0.0, "accuracy": None}

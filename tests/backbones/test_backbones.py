@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 from functools import cache
 
@@ -7,11 +8,11 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from lineage.backbones import NAMES, build_backbone
+from lineage.backbones import NAMES, build_backbone, imagenet
 from lineage.backbones.backbone import fold_batch_norm, with_batch_norm
 
 build = cache(build_backbone)  # AlexNet's and VGG16's fc layers take seconds to draw
-SIDE = {"vgg16": 64, "resnet18": 128, "efficientnet_lite0": 112}
+SIDE = {"vgg16": 64, "resnet18": 128, "resnet50": 128, "efficientnet_lite0": 112}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,7 +31,7 @@ def test_the_facts_hold_of_the_layers(name):
     assert len(backbone.mean) == len(backbone.std) == 3
 
 
-@pytest.mark.parametrize("name", ["tiny", "alexnet", "resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["tiny", "alexnet", "zf", "resnet18", "efficientnet_lite0"])
 def test_crops_of_crop_size_give_fc_the_map_it_was_trained_on(name):
     backbone = build(name).eval()
     with torch.inference_mode():
@@ -84,12 +85,11 @@ def batch_norms(module):
     return sum(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
 
 
-def test_resnets_two_halves_with_folded_statistics_equal_torchvisions_network():
-    from lineage.backbones.imagenet import resnet18
-
-    theirs = randomise(torchvision.models.resnet18(weights=None)).eval()
-    ours = resnet18(theirs.state_dict()).eval()
-    assert batch_norms(theirs) == 20 and batch_norms(ours) == 0
+@pytest.mark.parametrize(("name", "norms"), [("resnet18", 20), ("resnet50", 53)])
+def test_resnets_two_halves_with_folded_statistics_equal_torchvisions_network(name, norms):
+    theirs = randomise(torchvision.models.get_model(name, weights=None)).eval()
+    ours = getattr(imagenet, name)(theirs.state_dict()).eval()
+    assert batch_norms(theirs) == norms and batch_norms(ours) == 0
     theirs.fc = nn.Identity()
     x = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -161,7 +161,7 @@ def receptive_field(conv, side, cell):
     return [(int(r[0]), int(r[-1]) + 1) for r in (rows, columns)]
 
 
-@pytest.mark.parametrize(("name", "side"), [("tiny", 160), ("alexnet", 320), ("vgg16", 256)])
+@pytest.mark.parametrize(("name", "side"), [("tiny", 160), ("alexnet", 320), ("zf", 320), ("vgg16", 256)])
 def test_an_inner_cells_receptive_field_is_centred_at_stride_times_cell_plus_offset(name, side):
     backbone = build(name)
     centre = side // 2 // backbone.stride
@@ -191,8 +191,8 @@ def test_efficientnets_package_carries_weights_that_are_not_random():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="backbone 'resnet50' is none of tiny, alexnet, vgg16"):
-        build_backbone("resnet50")
+    with pytest.raises(ValueError, match="backbone 'resnet101' is none of tiny, alexnet, zf, vgg16"):
+        build_backbone("resnet101")
 
 
 def test_tiny_has_no_published_weights():
@@ -235,6 +235,80 @@ def test_torchvisions_alexnet_state_loads_from_a_file(tmp_path, suffix):
     found = build_backbone("alexnet", path)
     for ours, theirs in zip((*found.conv.parameters(), *found.fc.parameters()), model.parameters()):
         assert torch.equal(ours, theirs)
+
+
+def test_zf_is_caffes_network_by_caffes_names(tmp_path):
+    """Its layers by hand, with Caffe's rounding up and its normalisation within a channel."""
+    g = torch.Generator().manual_seed(0)
+    shapes = {"conv1": (96, 3, 7, 7), "conv2": (256, 96, 5, 5), "conv3": (384, 256, 3, 3), "conv4": (384, 384, 3, 3),
+              "conv5": (256, 384, 3, 3)}  # fmt: skip
+    state = {f"{n}.weight": torch.randn(s, generator=g) * (2 / (s[1] * s[2] * s[3])) ** 0.5 for n, s in shapes.items()}
+    state |= {f"{n}.bias": 0.1 * torch.randn(s[0], generator=g) for n, s in shapes.items()}
+    state |= {"fc6.weight": torch.zeros(4096, 9216), "fc6.bias": torch.zeros(4096)}
+    state |= {"fc7.weight": torch.zeros(4096, 4096), "fc7.bias": torch.ones(4096)}
+    save_file(state, tmp_path / "zf.safetensors")
+    backbone = build_backbone("zf", tmp_path / "zf.safetensors", preprocessing="torchvision").eval()
+    x = 300 * torch.randn(1, 3, 80, 112, generator=g)  # large enough that the normalisation shows
+    expected = x
+    for number, stride, padding in ((1, 2, 3), (2, 2, 2), (3, 1, 1), (4, 1, 1), (5, 1, 1)):
+        weight, bias = state[f"conv{number}.weight"], state[f"conv{number}.bias"]
+        expected = nn.functional.conv2d(expected, weight, bias, stride, padding).relu()
+        if number < 3:
+            energy = nn.functional.unfold(expected.transpose(0, 1) ** 2, 3, padding=1).mean(dim=1)  # (C, H W)
+            normed = expected[0] / (1 + 5e-5 * energy.reshape(expected.shape[1:])) ** 0.75
+            assert (normed - expected[0]).abs().max() > 1
+            height, width = (-(-(side - 1) // 2) + 1 for side in normed.shape[1:])  # ceil((side + 2 - 3) / 2) + 1
+            padded = torch.full((len(normed), 2 * height + 1, 2 * width + 1), -torch.inf)
+            padded[:, 1 : 1 + normed.shape[1], 1 : 1 + normed.shape[2]] = normed
+            expected = nn.functional.max_pool2d(padded[None], 3, 2)
+    with torch.inference_mode():
+        found = backbone.conv(x)
+        assert torch.equal(backbone.fc(torch.zeros(1, 256, 6, 6)), torch.ones(1, 4096))
+    assert found.shape == expected.shape == (1, 256, 6, 8)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_zf_has_no_published_weights():
+    with pytest.raises(ValueError, match="nobody publishes zf's"):
+        build_backbone("zf", "imagenet")
+
+
+def test_vgg16_under_caffes_layer_names(tmp_path):
+    """Each layer's tensors hold its own number, so that a swapped pair would show."""
+    with torch.device("meta"):
+        model = torchvision.models.vgg16(weights=None, init_weights=False)
+    layers = list(dict.fromkeys(n.rsplit(".", 1)[0] for n in model.state_dict()))
+    caffe = [f"conv{block}_{i}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)]
+    sizes = {n: t.shape for n, t in model.state_dict().items()}
+    state = {
+        f"{theirs}.{kind}": torch.full((1,), float(number)).expand(sizes[f"{ours}.{kind}"])
+        for number, (theirs, ours) in enumerate(zip([*caffe, "fc6", "fc7", "fc8"], layers))
+        for kind in ("bias", "weight")
+    }
+    from lineage.backbones.weights import _with_our_names
+
+    renamed = _with_our_names("vgg16", dict(sorted(state.items())))
+    assert renamed.keys() == sizes.keys()
+    for number, layer in enumerate(layers):
+        assert renamed[f"{layer}.weight"].shape == sizes[f"{layer}.weight"]
+        assert renamed[f"{layer}.weight"].flatten()[0] == number
+
+
+def test_weights_from_an_address_are_fetched_once_and_checked(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    save_file(state, tmp_path / "r.safetensors")
+    body = (tmp_path / "r.safetensors").read_bytes()
+    good = f"r-{hashlib.sha256(body).hexdigest()[:8]}.safetensors"
+    server.files = {good: body, "r-00000000.safetensors": body}
+    for _ in range(2):
+        found = build_backbone("resnet18", server.url(good))
+    folded = imagenet.resnet18(state)
+    assert torch.equal(found.conv[0].weight, folded.conv[0].weight)
+    assert [name for name, _ in server.asked] == [good]
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        build_backbone("resnet18", server.url("r-00000000.safetensors"))
+    assert [path.name for path in (tmp_path / "hub" / "checkpoints").iterdir()] == [good]
 
 
 def test_random_weights_come_from_the_seed_and_leave_the_global_stream_alone():

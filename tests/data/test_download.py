@@ -7,13 +7,12 @@ import hashlib
 import io
 import shutil
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torchvision.datasets.voc
+from local_server import Server
 
 from lineage.data import download
 from lineage.data.catalogue import open_dataset
@@ -21,57 +20,6 @@ from lineage.data.download import DownloadError, fetch, unpack
 from lineage.data.voc import VOC_CLASSES, VOCFormatError
 
 MakeVOC = Callable[..., Path]
-
-
-class Server(ThreadingHTTPServer):
-    """Serves ``files``; remembers what it was asked for; misbehaves as told."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []  # path, Range
-        self.cut_after: int | None = None  # bytes of a response's body
-        self.resumes = True
-
-    def handle_error(self, *_: object) -> None:
-        pass  # a client that refuses what is sent hangs up
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append((self.path[1:], self.headers["Range"]))
-        body = self.server.files.get(self.path[1:])
-        if body is None:
-            self.send_error(404)
-            return
-        start = 0
-        if self.headers["Range"] and self.server.resumes:
-            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-            if start >= len(body):
-                self.send_error(416)
-                return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:][: self.server.cut_after])
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as one:
-        thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield one
-        one.shutdown()
-        thread.join()
 
 
 def md5(data: bytes) -> str:
