@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ def command(console: Console) -> Iterator[None]:
     from lineage.data.proposals import ProposalError
 
     _keep_freed_memory()
+    _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", highlight=False, soft_wrap=True)
     try:
         yield
@@ -59,6 +61,18 @@ def command(console: Console) -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on from here")
         raise typer.Exit(130) from None
+
+
+def _print_log(console: Console) -> None:
+    """What the package logs for its user (how much disk a training is about to take) goes to the console."""
+
+    class ToConsole(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.print(self.format(record), highlight=False, soft_wrap=True)
+
+    log = logging.getLogger("lineage")
+    log.setLevel(logging.INFO)
+    log.handlers = [ToConsole()]
 
 
 def _keep_freed_memory() -> None:

@@ -48,6 +48,9 @@ class Pictures:
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         return self.items[index]
 
+    def target(self, index: int) -> dict[str, Tensor]:
+        return self.items[index][1]
+
 
 @pytest.fixture(scope="module")
 def pictures() -> Pictures:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -27,10 +30,12 @@ class BoxRegressors(nn.Module):
         return decode_boxes(offsets, proposals)
 
 
+Block = tuple[Tensor, Tensor]  # features or inputs (P, D), offsets or targets (P, 4)
+
+
 def fit_box_regressors(
-    features: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
+    pairs: Callable[[int], Iterable[Block]],
+    features: int,
     num_classes: int,
     *,
     ridge: float,
@@ -40,43 +45,80 @@ def fit_box_regressors(
     """Fit all classes; a class without pairs keeps its proposals as they are.
 
     Args:
-        features: (P, D) of proposals near a ground truth. offsets: (P, 4) that move each onto it.
-        labels: (P,) the ground truth's class, 1..C.
+        pairs: from a class's label, 1..C, its blocks of features (P, D) of proposals near a ground truth, and of the
+            offsets (P, 4) that move each onto it. Read several times, a block at a time, so that they can stay on disk.
+        features: D.
         ridge: lambda. whitening: added to the eigenvalues of the offsets' covariance.
         feature_norm: the features are scaled to this mean norm, as for the SVMs.
     """
-    regressors = BoxRegressors(features.shape[1], num_classes)
-    if len(features):
-        regressors.scale.copy_(feature_norm / features.norm(dim=1).mean().clamp(min=1e-12))
+    regressors = BoxRegressors(features, num_classes)
+    total, count = 0.0, [0] * num_classes
     for c in range(num_classes):
-        chosen = labels == c + 1
-        if chosen.any():
-            weight, bias = fit_ridge(features[chosen] * regressors.scale, offsets[chosen], ridge, whitening)
-            regressors.weight[:, c], regressors.bias[c] = weight, bias
+        for block, _ in pairs(c + 1):
+            total += float(block.norm(dim=1).double().sum())
+            count[c] += len(block)
+    if total > 0:
+        regressors.scale.fill_(feature_norm / (total / sum(count)))
+    for c in range(num_classes):
+        if count[c]:
+            scaled = functools.partial(_scaled, pairs, c + 1, regressors.scale)
+            regressors.weight[:, c], regressors.bias[c] = fit_ridge(scaled, ridge, whitening)
     return regressors
 
 
-def fit_ridge(features: Tensor, targets: Tensor, ridge: float, whitening: float) -> tuple[Tensor, Tensor]:
+def _scaled(pairs: Callable[[int], Iterable[Block]], label: int, scale: Tensor) -> Iterator[Block]:
+    for features, offsets in pairs(label):
+        yield features * scale, offsets
+
+
+def fit_ridge(blocks: Callable[[], Iterable[Block]], ridge: float, whitening: float) -> Block:
     """Ridge regression of whitened targets: (D, 4) weights and (4,) bias in the targets' own units.
 
     Whitening (subtract the mean, rotate and scale to unit covariance) makes the four coordinates count equally
     under one lambda.
+
+    Args:
+        blocks: gives the inputs (P, D) and targets (P, 4), block by block; called twice.
     """
-    features, targets = features.double(), targets.double()  # normal equations square the condition number
+    targets = torch.cat([y for _, y in blocks()]).double()
     mean = targets.mean(dim=0)  # (4,)
     centred = targets - mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
     root = (values.clamp(min=0) + whitening).sqrt()
     whiten, unwhiten = vectors / root @ vectors.T, vectors * root @ vectors.T  # (4, 4), inverse of each other
-    solution = solve_ridge(nn.functional.pad(features, (0, 1), value=1.0), centred @ whiten, ridge) @ unwhiten
+    # In double precision: normal equations square the condition number. The 1 carries the bias.
+    rows = ((nn.functional.pad(x.double(), (0, 1), value=1.0), (y.double() - mean) @ whiten) for x, y in blocks())
+    solution = solve_ridge(rows, ridge) @ unwhiten
     return solution[:-1].float(), (solution[-1] + mean).float()
 
 
-def solve_ridge(x: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """argmin |x w - y|^2 + ridge |w|^2 for x (N, D), y (N, K), through the smaller of the two Gram matrices."""
-    rows, columns = x.shape
-    if rows >= columns:
-        gram = x.T @ x + ridge * torch.eye(columns, dtype=x.dtype)
-        return torch.cholesky_solve(x.T @ y, torch.linalg.cholesky(gram))
-    gram = x @ x.T + ridge * torch.eye(rows, dtype=x.dtype)
+def solve_ridge(blocks: Iterable[Block], ridge: float) -> Tensor:
+    """argmin |x w - y|^2 + ridge |w|^2 for x (N, D), y (N, K) in blocks of rows; (D, K).
+
+    Through the smaller of the two Gram matrices: rows are gathered until there are D of them, and only if they become
+    more is the D x D one summed up. So never more than 2 D rows are held.
+    """
+    gathered: list[Block] = []
+    gram = moment = None
+    count = 0
+    for block in blocks:
+        gathered.append(block)
+        count += len(block[0])
+        if count >= block[0].shape[1]:
+            gram, moment = _summed(gathered, gram, moment)
+            gathered, count = [], 0
+    if gram is not None and moment is not None:
+        gram, moment = _summed(gathered, gram, moment) if gathered else (gram, moment)
+        gram.diagonal().add_(ridge)
+        return torch.cholesky_solve(moment, torch.linalg.cholesky(gram))
+    x, y = (torch.cat(column) for column in zip(*gathered))
+    gram = x @ x.T + ridge * torch.eye(len(x), dtype=x.dtype)
     return x.T @ torch.cholesky_solve(y, torch.linalg.cholesky(gram))
+
+
+def _summed(gathered: list[Block], gram: Tensor | None, moment: Tensor | None) -> Block:
+    """x.T x (D, D) and x.T y (D, K) of the gathered rows, added to those of the rows before."""
+    x, y = (torch.cat(column) for column in zip(*gathered))
+    if gram is None or moment is None:
+        return x.T @ x, x.T @ y
+    return gram.addmm_(x.T, x), moment.addmm_(x.T, y)

@@ -1,74 +1,82 @@
 """The feature cache on disk: why R-CNN and SPP-net need hundreds of gigabytes, and Fast R-CNN none.
 
-SVMs and regressors are trained on features that stay as they are, so each is computed once and written down.
+SVMs and regressors are trained on features that stay as they are, so each is computed once and written down, in half
+precision, some pictures to a file. What reads them maps the files into memory and never holds more than a picture's.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.common.boxes import box_iou, encode_boxes
 from lineage.common.checkpoint import write_atomically
 from lineage.common.matching import usable_objects
+from lineage.common.optimise import TrainingError
 from lineage.common.progress import track
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors
-from lineage.rcnn.recipe import RegressionSettings, SVMSettings
 from lineage.rcnn.svm import LinearSVMs, PictureFeatures, train_svms
 
 Extract = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # image, boxes (N, 4) -> pooled (N, D5), fc7 (N, D7)
+SHARD = 16  # pictures a file: 260 MB with 2000 proposals of 4096 numbers
+log = logging.getLogger("lineage")
 
 
-class RegressionPairs(NamedTuple):
-    """Proposals near an object, for the box regressors."""
+class FeatureDetector(Protocol):
+    """R-CNN and SPP-net."""
 
-    features: Tensor  # (P, D5)
-    offsets: Tensor  # (P, 4)
-    labels: Tensor  # (P,) 1..C
+    recipe: Any
+    svms: LinearSVMs
+    regressors: BoxRegressors
 
 
 class FeatureCache:
-    """One .npz a picture: float16 features of every proposal and object. Iterating streams them."""
+    """Shards of float16 features of every proposal and object. Iterating streams :class:`PictureFeatures`."""
 
-    def __init__(self, directory: Path, length: int) -> None:
-        self.directory, self.length = directory, length
+    def __init__(self, directory: Path, pictures: int, classes: int) -> None:
+        self.directory, self.pictures, self.classes = directory, pictures, classes
 
-    def path(self, index: int) -> Path:
-        return self.directory / f"{index:06d}.npz"
+    def shards(self) -> list[Path]:
+        """All files, those still to be written included."""
+        return [self.directory / f"{start:06d}.safetensors" for start in range(0, self.pictures, SHARD)]
 
     def __iter__(self) -> Iterator[PictureFeatures]:
-        for index in range(self.length):
-            with np.load(self.path(index)) as file:
-                yield PictureFeatures(
-                    file["features"].astype(np.float32),
-                    file["overlaps"],
-                    file["positives"].astype(np.float32),
-                    file["labels"],
-                )
+        for path in self.shards():
+            with safe_open(path, framework="numpy") as file:
+                features = file.get_slice("features")  # read a picture at a time; the others are small
+                names = ("rows", "objects", "overlaps", "positives", "labels")
+                rows, objects, overlaps, positives, labels = (file.get_tensor(name) for name in names)
+                for a, b, first, last in zip(rows, rows[1:], objects, objects[1:]):
+                    own = features[a:b] if b > a else np.empty((0, features.get_shape()[1]))
+                    yield PictureFeatures(
+                        own.astype(np.float32), overlaps[a:b], positives[first:last].astype(np.float32),
+                        labels[first:last],
+                    )  # fmt: skip
 
-    def regression_pairs(self) -> RegressionPairs:
-        """All pictures' pairs; there are few enough of them to hold."""
-        parts = []
-        for index in range(self.length):
-            with np.load(self.path(index)) as file:
-                parts.append((file["pair_features"], file["pair_offsets"], file["pair_labels"]))
-        features, offsets, labels = (np.concatenate(column) for column in zip(*parts))
-        return RegressionPairs(
-            torch.from_numpy(features).float(), torch.from_numpy(offsets), torch.from_numpy(labels).long()
-        )
+    def pairs(self, label: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """A class's proposals near an object, block by block: features (P, D5) float32 and offsets (P, 4)."""
+        for path in self.shards():
+            with safe_open(path, framework="pt") as file:
+                first, last = torch.searchsorted(file.get_tensor("pair_labels"), torch.tensor([label, label + 1]))
+                if last > first:
+                    features, offsets = file.get_slice("pair_features"), file.get_slice("pair_offsets")
+                    yield features[first:last].float(), offsets[first:last]
 
     @property
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return sum(self.path(index).stat().st_size for index in range(self.length))
+        return sum(path.stat().st_size for path in self.shards())
 
     def remove(self) -> None:
         """Delete the files: they are of no use once SVMs and regressors are fitted."""
@@ -78,23 +86,23 @@ class FeatureCache:
 def cache_features(
     dataset: VOCDataset, proposals: list[Tensor], extract: Extract, directory: Path, *, min_pair_iou: float, label: str
 ) -> FeatureCache:
-    """Fill the cache; pictures already there (an interrupted run) are not computed again."""
+    """Fill the cache; shards already there (an interrupted run) are not computed again."""
     directory.mkdir(parents=True, exist_ok=True)
-    cache = FeatureCache(directory, len(dataset))
+    cache = FeatureCache(directory, len(dataset), len(dataset.classes))
+    parts = []
     for index in track(range(len(dataset)), label, len(dataset)):
-        if not cache.path(index).exists():
-            arrays = _features_of(*dataset[index], proposals[index], extract, len(dataset.classes), min_pair_iou)
-            write_atomically(cache.path(index), functools.partial(_save, arrays))
+        path = cache.shards()[index // SHARD]
+        if not path.exists():
+            parts.append(_features_of(*dataset[index], proposals[index], extract, len(dataset.classes), min_pair_iou))
+            if len(parts) == SHARD or index == len(dataset) - 1:
+                write_atomically(path, functools.partial(save_file, _joined(parts)))
+                parts = []
     return cache
-
-
-def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _features_of(
     image: Tensor, target: dict[str, Tensor], proposals: Tensor, extract: Extract, num_classes: int, min_pair_iou: float
-) -> dict[str, np.ndarray]:
+) -> dict[str, Tensor]:
     truth, labels = usable_objects(target)
     count = len(truth)
     pooled, features = extract(image, torch.cat([truth, proposals]))  # (G + R, D5), (G + R, D7)
@@ -102,49 +110,100 @@ def _features_of(
     overlaps = torch.zeros(len(proposals), num_classes)
     for g in range(count):
         overlaps[:, labels[g] - 1] = torch.maximum(overlaps[:, labels[g] - 1], iou[:, g])
-    best, match = iou.max(dim=1) if count else (torch.zeros(len(proposals)), torch.zeros(len(proposals)).long())
-    near = torch.where(best > min_pair_iou)[0]
+    near, match = _near(iou, min_pair_iou)
     return {
-        "features": features[count:].half().numpy(),
-        "overlaps": overlaps.numpy(),
-        "positives": features[:count].half().numpy(),
-        "labels": labels.numpy(),
-        "pair_features": pooled[count:][near].half().numpy(),
-        "pair_offsets": encode_boxes(truth[match[near]], proposals[near]).numpy()
-        if count
-        else np.empty((0, 4), np.float32),
-        "pair_labels": labels[match[near]].numpy() if count else np.empty(0, np.int64),
+        "features": features[count:].half(),
+        "overlaps": overlaps,
+        "positives": features[:count].half(),
+        "labels": labels,
+        "pair_features": pooled[count:][near].half(),
+        "pair_offsets": encode_boxes(truth[match], proposals[near]) if count else torch.zeros(0, 4),
+        "pair_labels": labels[match] if count else labels,
     }
 
 
-def fit_from_cache(
-    cache: FeatureCache, num_classes: int, svm: SVMSettings, regression: RegressionSettings, seed: int
-) -> tuple[LinearSVMs, BoxRegressors]:
-    """R-CNN's second and third training procedures; SPP-net inherits them unchanged."""
-    svms, _ = train_svms(cache, num_classes, svm, seed)
-    regressors = fit_box_regressors(
-        *cache.regression_pairs(), num_classes, ridge=regression.ridge, whitening=regression.whitening,
-        feature_norm=svm.feature_norm,
-    )  # fmt: skip
-    return svms, regressors
+def _near(iou: Tensor, min_pair_iou: float) -> tuple[Tensor, Tensor]:
+    """From iou (R, G): rows of the proposals near an object, and which object."""
+    if iou.shape[1] == 0:
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return nothing, nothing
+    best, match = iou.max(dim=1)
+    near = torch.where(best > min_pair_iou)[0]
+    return near, match[near]
+
+
+def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Pictures as one shard: where each begins, and the pairs in order of their class: one is read at a time."""
+    shard = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    order = shard["pair_labels"].argsort(stable=True)
+    for name in ("pair_features", "pair_offsets", "pair_labels"):
+        shard[name] = shard[name][order]
+    for name, counted in (("rows", "features"), ("objects", "labels")):
+        shard[name] = torch.tensor([0, *(len(part[counted]) for part in parts)]).cumsum(0)
+    return {name: tensor.contiguous() for name, tensor in shard.items()}
+
+
+def needed_bytes(dataset: VOCDataset, proposals: list[Tensor], pooled: int, features: int, min_pair_iou: float) -> int:
+    """What the cache will take on disk, from the boxes alone (headers of some hundred bytes a file aside).
+
+    Args:
+        pooled: D5, numbers a region that the regressors read. features: D7, those that the SVMs read.
+    """
+    total = 0
+    for index, boxes in enumerate(proposals):
+        truth, _ = usable_objects(dataset.target(index))
+        pairs = len(_near(box_iou(boxes, truth), min_pair_iou)[0])
+        total += 2 * features * (len(boxes) + len(truth)) + 4 * len(dataset.classes) * len(boxes) + 8 * len(truth)
+        total += (2 * pooled + 4 * 4 + 8) * pairs + 16
+    return total
+
+
+def _announce(directory: Path, needed: int, label: str) -> None:
+    """Say what the cache will take; better to stop now than after ten hours.
+
+    Raises:
+        TrainingError: the disk has less room than what is still to be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = sum(path.stat().st_size for path in directory.iterdir())
+    free = shutil.disk_usage(directory).free
+    if free < needed - written:
+        raise TrainingError(
+            f"{label}: the feature cache needs {needed / 1e9:.2f} GB in {directory}, and {free / 1e9:.2f} GB are free"
+        )
+    log.info("%s: the feature cache takes %.2f GB on disk while it is needed", label, needed / 1e9)
 
 
 def fit_on_features(
+    detector: FeatureDetector,
     dataset: VOCDataset,
     proposals: list[Tensor],
     extract: Extract,
     directory: Path,
-    svm: SVMSettings,
-    regression: RegressionSettings,
     *,
     seed: int,
     label: str,
-) -> tuple[LinearSVMs, BoxRegressors, int]:
-    """Fill the cache, :func:`fit_from_cache`, delete it. Also returns the bytes it took."""
+) -> int:
+    """R-CNN's second and third training procedures, which SPP-net inherits unchanged, around the cache they need.
+
+    Sets the detector's ``svms`` and ``regressors``.
+
+    Returns:
+        the bytes that the cache took; it is deleted.
+    Raises:
+        TrainingError: the disk has no room for it.
+    """
+    svm, regression = detector.recipe.svm, detector.recipe.regression
+    pooled, features = detector.regressors.weight.shape[0], detector.svms.weight.shape[1]
+    _announce(directory, needed_bytes(dataset, proposals, pooled, features, regression.min_iou), label)
     cache = cache_features(
         dataset, proposals, extract, directory, min_pair_iou=regression.min_iou, label=f"{label}: features"
     )
-    svms, regressors = fit_from_cache(cache, len(dataset.classes), svm, regression, seed)
+    detector.svms, _ = train_svms(cache, cache.classes, svm, seed)
+    detector.regressors = fit_box_regressors(
+        cache.pairs, pooled, cache.classes, ridge=regression.ridge, whitening=regression.whitening,
+        feature_norm=svm.feature_norm,
+    )  # fmt: skip
     size = cache.nbytes
     cache.remove()
-    return svms, regressors, size
+    return size

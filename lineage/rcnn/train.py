@@ -37,8 +37,8 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
         pool5, fc7 = detector.features(image.to(device), boxes.to(device))
         return pool5.cpu(), fc7.cpu()
 
-    detector.svms, detector.regressors, cache_bytes = fit_on_features(
-        dataset, proposals, extract, work_dir / "features", recipe.svm, recipe.regression, seed=seed, label="R-CNN"
+    cache_bytes = fit_on_features(
+        detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="R-CNN"
     )
     tuned.unlink(missing_ok=True)
     return TrainingReport(

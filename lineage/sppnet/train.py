@@ -40,8 +40,8 @@ def train(
         pooled = detector.pool(maps, frames, boxes.to(device))
         return torch.cat([level.flatten(1) for level in pooled], dim=1).cpu(), detector.fc(pooled).cpu()
 
-    detector.svms, detector.regressors, cache_bytes = fit_on_features(
-        dataset, proposals, extract, work_dir / "features", recipe.svm, recipe.regression, seed=seed, label="SPP-net"
+    cache_bytes = fit_on_features(
+        detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="SPP-net"
     )
     tuned.unlink(missing_ok=True)
     return TrainingReport(

@@ -7,23 +7,44 @@ from hypothesis import strategies as st
 from lineage.common.boxes import decode_boxes, encode_boxes
 from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors, fit_ridge, solve_ridge
 
+
+def in_memory(features, offsets, labels, size=7):
+    """Pairs as the cache gives them: a class's, in blocks."""
+
+    def pairs(label):
+        rows = torch.where(labels == label)[0]
+        return [(features[part], offsets[part]) for part in rows.split(size) if len(part)]
+
+    return pairs
+
+
+def in_blocks(x, y, size):
+    return list(zip(x.split(size), y.split(size)))
+
+
 SETTINGS = {"ridge": 1e-8, "whitening": 1e-12, "feature_norm": 20.0}
 
 
-@given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([0.1, 1.0, 1000.0]), st.integers(0, 2**32 - 1))
-def test_both_gram_matrices_give_the_normal_equations_solution(rows, columns, ridge, seed):
+@given(
+    st.integers(1, 40),
+    st.integers(1, 20),
+    st.integers(1, 40),
+    st.sampled_from([0.1, 1.0, 1000.0]),
+    st.integers(0, 2**32 - 1),
+)
+def test_both_gram_matrices_give_the_normal_equations_solution(rows, columns, block, ridge, seed):
     """More rows than columns goes the primal way, fewer the dual: numpy solves both the one plain way."""
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((rows, columns)), rng.standard_normal((rows, 4))
     expected = np.linalg.solve(x.T @ x + ridge * np.eye(columns), x.T @ y)
-    found = solve_ridge(torch.from_numpy(x), torch.from_numpy(y), ridge)
+    found = solve_ridge(in_blocks(torch.from_numpy(x), torch.from_numpy(y), block), ridge)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-8, atol=1e-10)
 
 
 def test_the_solution_is_the_least_of_the_objective():
     rng = np.random.default_rng(0)
     x, y = torch.from_numpy(rng.standard_normal((9, 5))), torch.from_numpy(rng.standard_normal((9, 4)))
-    best = solve_ridge(x, y, 2.0)
+    best = solve_ridge([(x, y)], 2.0)
 
     def objective(w):
         return ((x @ w - y) ** 2).sum() + 2.0 * (w**2).sum()
@@ -40,14 +61,14 @@ def test_exactly_linear_targets_are_recovered_through_the_whitening(seed):
     x = torch.from_numpy(rng.standard_normal((60, 5)))
     truth = torch.from_numpy(rng.standard_normal((5, 4)) * [1.0, 0.1, 3.0, 0.5] @ rng.standard_normal((4, 4)))
     bias = torch.from_numpy(rng.standard_normal(4))
-    weight, found_bias = fit_ridge(x, x @ truth + bias, 1e-10, 1e-9)
+    weight, found_bias = fit_ridge(lambda: in_blocks(x, x @ truth + bias, 11), 1e-10, 1e-9)
     torch.testing.assert_close(weight, truth.float(), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(found_bias, bias.float(), rtol=1e-3, atol=1e-3)
 
 
 def test_a_heavy_ridge_leaves_the_mean():
     x, y = torch.rand(30, 5, dtype=torch.float64), torch.rand(30, 4, dtype=torch.float64)
-    weight, bias = fit_ridge(x, y, 1e12, 1e-3)
+    weight, bias = fit_ridge(lambda: [(x, y)], 1e12, 1e-3)
     torch.testing.assert_close(weight, torch.zeros(5, 4), rtol=0, atol=1e-6)
     torch.testing.assert_close(bias, y.mean(dim=0).float(), rtol=1e-5, atol=1e-5)
 
@@ -58,8 +79,8 @@ def test_whitening_makes_a_coordinates_unit_irrelevant():
     x, y = torch.rand(40, 6, generator=generator), torch.randn(40, 4, generator=generator)
     uncorrelated = torch.linalg.qr(y - y.mean(dim=0))[0] * torch.tensor([1.0, 2.0, 3.0, 4.0])
     unit = torch.tensor([1.0, 100.0, 1.0, 1.0])
-    plain, bias = fit_ridge(x, uncorrelated, 10.0, 1e-12)
-    scaled, scaled_bias = fit_ridge(x, uncorrelated * unit, 10.0, 1e-12)
+    plain, bias = fit_ridge(lambda: [(x, uncorrelated)], 10.0, 1e-12)
+    scaled, scaled_bias = fit_ridge(lambda: [(x, uncorrelated * unit)], 10.0, 1e-12)
     torch.testing.assert_close(scaled, plain * unit, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(scaled_bias, bias * unit, rtol=1e-3, atol=1e-5)
 
@@ -76,7 +97,7 @@ def linear_pairs(count=40, dim=6, seed=0):
 
 def test_each_class_has_its_own_regressor_and_one_without_pairs_leaves_proposals():
     features, offsets, labels = linear_pairs()
-    regressors = fit_box_regressors(features, offsets, labels, 3, **SETTINGS)
+    regressors = fit_box_regressors(in_memory(features, offsets, labels), 6, 3, **SETTINGS)
     proposals = torch.tensor([[10.0, 20, 50, 80]]).repeat(len(features), 1)
     moved = regressors(features, proposals)  # (R, 3, 4)
     expected = decode_boxes(offsets, proposals)
@@ -92,26 +113,31 @@ def test_fitting_to_ground_truth_moves_proposals_onto_it():
     proposals = truth + 6 * torch.rand(30, 4, generator=generator) - 3
     offsets = encode_boxes(truth, proposals)
     features = torch.cat([offsets, torch.rand(30, 3, generator=generator)], dim=1)  # the answer is among them
-    regressors = fit_box_regressors(features, offsets, torch.ones(30, dtype=torch.int64), 1, **SETTINGS)
+    regressors = fit_box_regressors(in_memory(features, offsets, torch.ones(30)), 7, 1, **SETTINGS)
     torch.testing.assert_close(regressors(features, proposals)[:, 0], truth, rtol=0, atol=0.05)
 
 
 def test_features_are_scaled_to_the_given_norm():
     features, offsets, labels = linear_pairs()
-    regressors = fit_box_regressors(features, offsets, labels, 3, **SETTINGS)
+    regressors = fit_box_regressors(in_memory(features, offsets, labels), 6, 3, **SETTINGS)
     assert (features * regressors.scale).norm(dim=1).mean().item() == pytest.approx(20.0, rel=1e-5)
 
 
 def test_without_any_pair_every_proposal_stays():
     nothing = (torch.zeros(0, 6), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-    regressors = fit_box_regressors(*nothing, 2, **SETTINGS)
+    regressors = fit_box_regressors(in_memory(*nothing), 6, 2, **SETTINGS)
     proposals = torch.tensor([[1.0, 2, 9, 11]])
     assert torch.equal(regressors(torch.rand(1, 6), proposals), proposals[:, None].expand(-1, 2, -1))
 
 
 def test_a_class_with_a_single_pair_stays_finite():
     regressors = fit_box_regressors(
-        torch.rand(1, 6), torch.full((1, 4), 0.1), torch.tensor([1]), 1, ridge=1000.0, whitening=1e-3, feature_norm=20.0
+        in_memory(torch.rand(1, 6), torch.full((1, 4), 0.1), torch.tensor([1])),
+        6,
+        1,
+        ridge=1000.0,
+        whitening=1e-3,
+        feature_norm=20.0,
     )
     assert regressors.weight.isfinite().all() and regressors.bias.isfinite().all()
     torch.testing.assert_close(regressors.bias, torch.full((1, 4), 0.1), rtol=1e-4, atol=1e-4)

@@ -1,10 +1,30 @@
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from lineage.backbones import build_backbone
 from lineage.common.boxes import box_iou, decode_boxes
-from lineage.rcnn.features import cache_features, fit_from_cache
-from lineage.rcnn.recipe import RegressionSettings, SVMSettings
+from lineage.common.optimise import TrainingError
+from lineage.data.voc import VOCDataset
+from lineage.rcnn import features
+from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors
+from lineage.rcnn.detector import RCNN
+from lineage.rcnn.features import cache_features, fit_on_features, needed_bytes
+from lineage.rcnn.recipe import QUICK, RegressionSettings, SVMSettings
+from lineage.rcnn.svm import LinearSVMs, train_svms
+from lineage.selective_search.settings import ProposalSettings
+
+
+@pytest.fixture(autouse=True, params=[1, 2, 16])
+def shard(request, monkeypatch):
+    """Pictures a file: one each, some, and all in one."""
+    monkeypatch.setattr(features, "SHARD", request.param)
+    return request.param
 
 
 class Pictures:
@@ -30,6 +50,9 @@ class Pictures:
     def __getitem__(self, index):
         self.reads.append(index)
         return torch.full((3, 80, 100), index / 10), self.targets[index]
+
+    def target(self, index):
+        return self.targets[index]
 
 
 def proposals_for(dataset):
@@ -71,11 +94,11 @@ def test_streams_every_pictures_features_overlaps_and_positives(tmp_path):
             np.testing.assert_allclose(picture.overlaps[:, label - 1], iou, atol=1e-6)
 
 
-def test_an_interrupted_run_computes_only_what_is_missing(tmp_path):
+def test_an_interrupted_run_computes_only_what_is_missing(tmp_path, shard):
     dataset = Pictures()
     cache = fill(dataset, tmp_path / "f")
-    before = [{k: v.copy() for k, v in np.load(cache.path(i)).items()} for i in range(4)]
-    cache.path(2).unlink()
+    before = [load_file(path) for path in cache.shards()]
+    cache.shards()[2 // shard].unlink()
     dataset.reads.clear()
     images = []
 
@@ -84,23 +107,26 @@ def test_an_interrupted_run_computes_only_what_is_missing(tmp_path):
         return extract(image, boxes)
 
     again = fill(dataset, tmp_path / "f", counted)
-    assert dataset.reads == [2]
-    assert images == [2]
-    for index, arrays in enumerate(before):
-        found = np.load(again.path(index))
+    missing = [index for index in range(4) if index // shard == 2 // shard]
+    assert dataset.reads == images == missing
+    for arrays, path in zip(before, again.shards()):
+        found = load_file(path)
+        assert found.keys() == arrays.keys()
         for name, array in arrays.items():
-            np.testing.assert_array_equal(found[name], array)
+            assert torch.equal(found[name], array)
 
 
-def test_a_run_interrupted_in_the_middle_of_a_picture_keeps_the_whole_ones_only(tmp_path):
+def test_a_run_interrupted_in_the_middle_of_a_shard_keeps_the_whole_ones_only(tmp_path, shard):
     def interrupted(image, boxes):
-        if float(image.mean()) > 0.15:
+        if float(image.mean()) > 0.25:
             raise KeyboardInterrupt
         return extract(image, boxes)
 
     with pytest.raises(KeyboardInterrupt):
         fill(Pictures(), tmp_path / "f", interrupted)
-    assert [path.name for path in sorted((tmp_path / "f").iterdir())] == ["000000.npz", "000001.npz"]
+    whole = {1: 3, 2: 1, 16: 0}[shard]  # the fourth picture broke off
+    expected = [f"{shard * i:06d}.safetensors" for i in range(whole)]
+    assert [path.name for path in sorted((tmp_path / "f").iterdir())] == expected
 
 
 def test_its_size_is_that_of_its_files_and_removal_leaves_nothing(tmp_path):
@@ -113,48 +139,146 @@ def test_its_size_is_that_of_its_files_and_removal_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("min_pair_iou", [0.5, 0.6, 0.9])
 def test_regression_pairs_are_the_proposals_near_an_object_and_lead_onto_it(tmp_path, min_pair_iou):
     dataset = Pictures()
-    proposals = proposals_for(dataset)
-    pairs = fill(dataset, tmp_path / "f", min_pair_iou=min_pair_iou).regression_pairs()
+    proposals_of = proposals_for(dataset)
+    cache = fill(dataset, tmp_path / "f", min_pair_iou=min_pair_iou)
     near, labels, truths = [], [], []
     for index in range(4):
         _, target = dataset[index]
         usable = ~target["difficult"]
-        for proposal in proposals[index]:
+        for proposal in proposals_of[index]:
             iou = box_iou(proposal[None], target["boxes"][usable])[0]
             if len(iou) and iou.max() > min_pair_iou:
                 near.append(proposal)
                 labels.append(int(target["labels"][usable][iou.argmax()]))
                 truths.append(target["boxes"][usable][iou.argmax()])
-    assert pairs.labels.tolist() == labels
     assert 0 < len(labels) < 60
-    torch.testing.assert_close(pairs.features[:, :4], torch.stack(near) / 10, rtol=2e-3, atol=2e-3)
-    torch.testing.assert_close(decode_boxes(pairs.offsets, torch.stack(near)), torch.stack(truths), rtol=0, atol=1e-3)
+    for label in (1, 2):  # in the pictures' order
+        features, offsets = (torch.cat(column) for column in zip(*cache.pairs(label)))
+        rows = torch.tensor(labels) == label
+        proposals, goals = torch.stack(near)[rows], torch.stack(truths)[rows]
+        torch.testing.assert_close(features[:, :4], proposals / 10, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(decode_boxes(offsets, proposals), goals, rtol=0, atol=1e-3)
 
 
 def test_pictures_without_objects_give_negatives_but_no_pairs(tmp_path):
     dataset = Pictures()
     dataset.targets = [dataset.targets[3]] * 4
     cache = fill(dataset, tmp_path / "f")
-    pairs = cache.regression_pairs()
-    assert len(pairs.features) == len(pairs.offsets) == len(pairs.labels) == 0
+    assert [list(cache.pairs(label)) for label in (1, 2)] == [[], []]
     picture = next(iter(cache))
     assert picture.features.shape == (21, 3)
     assert picture.positives.shape == (0, 3)
     assert (picture.overlaps == 0).all()
 
 
-def test_svms_and_regressors_are_fitted_from_what_is_on_disk(tmp_path):
-    dataset = Pictures()
-    cache = fill(dataset, tmp_path / "f")
-    svms, regressors = fit_from_cache(cache, 2, SVMSettings(C=1.0), RegressionSettings(ridge=0.01), seed=0)
+def toy_detector(ridge=0.01):
+    recipe = SimpleNamespace(svm=SVMSettings(C=1.0), regression=RegressionSettings(ridge=ridge))
+    return SimpleNamespace(recipe=recipe, svms=LinearSVMs(3, 2), regressors=BoxRegressors(5, 2))
+
+
+def test_svms_and_regressors_are_fitted_from_what_is_on_disk_and_the_disk_is_freed(tmp_path, caplog):
+    dataset, detector = Pictures(), toy_detector()
+    with caplog.at_level("INFO", logger="lineage"):
+        size = fit_on_features(
+            detector, dataset, proposals_for(dataset), extract, tmp_path / "f", seed=0, label="Toy"
+        )  # fmt: skip
+    assert size > 0 and list(tmp_path.iterdir()) == []
+    assert caplog.messages == ["Toy: the feature cache takes 0.00 GB on disk while it is needed"]
     image, target = dataset[0]
-    scores = svms(extract(image, target["boxes"])[1])
+    scores = detector.svms(extract(image, target["boxes"])[1])
     assert (scores.argmax(dim=1) == torch.tensor([0, 1])).all()
     assert scores[0, 0] > 0 > scores[0, 1]
     proposals = proposals_for(dataset)[0][:20]
-    moved = regressors(extract(image, proposals)[0], proposals)
+    moved = detector.regressors(extract(image, proposals)[0], proposals)
     rows, labels = torch.arange(20), torch.tensor([0, 1]).repeat(10)
     truth = target["boxes"].repeat(10, 1)
     before = box_iou(proposals, truth).diagonal().mean()
     after = box_iou(moved[rows, labels], truth).diagonal().mean()
     assert after > before + 0.05
+
+
+def test_the_disk_that_it_needs_is_known_before(tmp_path, shard):
+    dataset = Pictures()
+    needed = needed_bytes(dataset, proposals_for(dataset), 5, 3, 0.6)
+    cache = fill(dataset, tmp_path / "f")
+    tensors = sum(t.nbytes for path in cache.shards() for t in load_file(path).values())
+    assert abs(needed - tensors) <= 16 * len(cache.shards())  # each shard says where its first picture begins
+    assert needed <= cache.nbytes + 16 < needed + 1500 * len(cache.shards())  # the rest is headers
+
+
+def test_a_disk_without_room_is_refused_before_the_first_picture(tmp_path, monkeypatch):
+    dataset = Pictures()
+    few = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: few)
+    with pytest.raises(TrainingError, match=r"Toy: the feature cache needs 0\.00 GB in .*f, and 0\.00 GB are free"):
+        fit_on_features(
+            toy_detector(), dataset, proposals_for(dataset), extract, tmp_path / "f", seed=0, label="Toy"
+        )  # fmt: skip
+    assert dataset.reads == []
+    assert list((tmp_path / "f").iterdir()) == []
+
+
+def streamed_and_in_memory(dataset, proposals, tmp_path):
+    """R-CNN's SVMs and regressors from the disk, and from a list of everything."""
+    torch.manual_seed(0)
+    detector = RCNN(build_backbone("tiny", seed=0), dataset.classes, QUICK)
+
+    @torch.inference_mode()
+    def of_rcnn(image, boxes):
+        return detector.features(image, boxes)
+
+    cache = cache_features(dataset, proposals, of_rcnn, tmp_path / "f", min_pair_iou=0.6, label="t")
+    settings = replace(QUICK.svm, refit_after=300)  # several fits a class
+    in_memory = list(cache)
+    pairs = {c: list(cache.pairs(c)) for c in range(1, cache.classes + 1)}
+    options = {"ridge": 1000.0, "whitening": 1e-3, "feature_norm": 20.0}
+    width = detector.regressors.weight.shape[0]
+    streamed = (
+        train_svms(cache, cache.classes, settings),
+        fit_box_regressors(cache.pairs, width, cache.classes, **options),
+    )
+    at_once = train_svms(in_memory, cache.classes, settings), fit_box_regressors(
+        lambda c: [tuple(torch.cat(column) for column in zip(*pairs[c]))] if pairs[c] else [], width, cache.classes,
+        **options,
+    )  # fmt: skip
+    return streamed, at_once
+
+
+def check_the_same(streamed, at_once):
+    (svms, summary), regressors = streamed
+    (expected, expected_summary), expected_regressors = at_once
+    assert summary == expected_summary and max(summary["fits"]) > 1
+    for name, tensor in svms.state_dict().items():
+        assert torch.equal(tensor, expected.state_dict()[name])
+    for name, tensor in regressors.state_dict().items():  # sums in another order
+        torch.testing.assert_close(tensor, expected_regressors.state_dict()[name], rtol=1e-3, atol=1e-6)
+    assert regressors.weight.abs().max() > 0
+
+
+@pytest.mark.parametrize("shard", [2], indirect=True)
+def test_streaming_gives_the_same_as_holding_everything_on_shapes(tmp_path, shapes_few):
+    dataset = VOCDataset(shapes_few, "trainval")
+    proposals = [torch.from_numpy(QUICK.proposals(pixels_of(dataset, i))) for i in range(len(dataset))]
+    check_the_same(*streamed_and_in_memory(dataset, proposals, tmp_path))
+
+
+@pytest.mark.parametrize("shard", [2], indirect=True)
+def test_streaming_gives_the_same_as_holding_everything_on_blood_cells(tmp_path, bccd):
+    dataset = VOCDataset(bccd, "trainval")
+    dataset.ids = dataset.ids[:6]
+    settings = ProposalSettings(mode="fast", width=320, min_side=12, limit=300)
+    proposals = [torch.from_numpy(settings(pixels_of(dataset, i))) for i in range(len(dataset))]
+    check_the_same(*streamed_and_in_memory(dataset, proposals, tmp_path))
+
+
+def pixels_of(dataset, index):
+    return (dataset[index][0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+
+
+@pytest.fixture(scope="module")
+def shapes_few(tmp_path_factory):
+    from lineage.data.shapes import write_shapes
+
+    root = tmp_path_factory.mktemp("shapes")
+    write_shapes(root, trainval=8, test=1, jobs=1)
+    return root

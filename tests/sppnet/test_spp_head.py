@@ -83,6 +83,9 @@ class Pictures:
     def __getitem__(self, index):
         return self.items[index]
 
+    def target(self, index):
+        return self.items[index][1]
+
 
 def small_recipe(**changes):
     solver = replace(QUICK.finetune, steps=12, images_per_step=2)
