@@ -52,9 +52,9 @@ class Backbone(nn.Module):
         """
         return F.adaptive_max_pool2d(self.conv(crops), self.pool_size)
 
-    def freeze_leading_layers(self) -> None:
-        """Stop training of ``conv``'s first :attr:`frozen` children (Fast R-CNN section 4.5: VGG16's conv1-2)."""
-        for layer in self.conv[: self.frozen]:
+    def freeze_leading_layers(self, count: int | None = None) -> None:
+        """Stop training of ``conv``'s first ``count`` children, or :attr:`frozen` (Fast R-CNN section 4.5: conv1-2)."""
+        for layer in self.conv[: self.frozen if count is None else count]:
             layer.requires_grad_(False)
 
 

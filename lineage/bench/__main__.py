@@ -15,6 +15,11 @@ from lineage import cli
 QUICK_CHECK = {"steps": 12, "pretraining_crops": 640, "limit_pictures": (24, 8)}
 TIMED_PICTURES = 24
 
+ABLATION_NAMES = (
+    "box-regression", "spp-scales", "svm-softmax", "multi-task", "trained-layers", "proposals", "svd", "sharing",
+    "anchors", "rpn-proposals",
+)  # fmt: skip
+
 app = cli.new_app()
 
 
@@ -35,6 +40,7 @@ def main(
     steps: cli.Steps = None,
     out: Annotated[Path, typer.Option(help="folder for results.json, report.md and lineage.png")] = Path("runs/bench"),
     cache: cli.Cache = None,
+    ablation: Annotated[str | None, typer.Option(help=f"not the race, but one of: {', '.join(ABLATION_NAMES)}")] = None,
     quick_check: Annotated[bool, typer.Option("--quick-check", help="the whole path, tiny, in under a minute")] = False,
 ) -> None:
     """Train R-CNN, SPP-net, Fast R-CNN and Faster R-CNN on the same pictures; measure them side by side."""
@@ -51,10 +57,23 @@ def main(
             procedure=procedure, preprocessing=preprocessing, pretraining=pretraining, validate=validate, cache=cache,
             **fields,
         )  # fmt: skip
+        if ablation is not None:
+            _ablate(cli.one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)
+            return
         results = run(experiment, names, list(range(seeds)), console)
         write_report(results, out)
         print_table(results, console)
         console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", highlight=False)
+
+
+def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: Any) -> None:
+    from lineage.bench.ablation_report import print_ablation, write_ablation
+    from lineage.bench.ablations import run_ablation
+
+    results = run_ablation(name, experiment, seeds, lambda line: console.print(line, highlight=False, soft_wrap=True))
+    results = {**_circumstances(experiment, seeds), **results}
+    print_ablation(results, console)
+    console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", highlight=False)
 
 
 def _chosen(generations: str) -> list[str]:

@@ -55,6 +55,8 @@ class Experiment:
     proposals: int | None = None
     procedure: str | None = None  # of Faster R-CNN; None is the recipe's
     preprocessing: str | None = None  # of weights from a file; None is the backbone's usual one
+    changes: tuple[tuple[str, Any], ...] = ()  # of the recipe: field, with dots where it is nested, and value
+    regions: str = "selective search"  # where Fast R-CNN's proposals come from
     pretraining: bool = True
     validate: bool = False  # train on "train", test on "val": for making choices
     steps: int | None = None  # of every gradient procedure, for a quick check
@@ -84,7 +86,7 @@ class Experiment:
             for name in ("finetune", "solver", "rpn_solver", "head_solver"):
                 if hasattr(recipe, name):
                     recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(self.steps)})
-        return recipe
+        return changed(recipe, self.changes)
 
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
         """The recipe's selective search, asked for as many proposals as the experiment wants.
@@ -111,6 +113,15 @@ class Experiment:
             "code": code_fingerprint(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def changed(recipe: Any, changes: tuple[tuple[str, Any], ...]) -> Any:
+    """A recipe with other values in some fields; "rpn.scales" is the field ``scales`` of the field ``rpn``."""
+    for name, value in changes:
+        first, _, rest = name.partition(".")
+        inner = changed(getattr(recipe, first), ((rest, value),)) if rest else value
+        recipe = dataclasses.replace(recipe, **{first: inner})
+    return recipe
 
 
 def _stamp(path: Path) -> str | None:

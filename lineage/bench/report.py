@@ -242,7 +242,7 @@ def print_table(results: Results, console: Console) -> None:
             console.print(_hanging(f"{key:<9}", value), width=WIDTH)
         for table in tables(results):
             console.print()
-            console.print(_drawn(table), width=WIDTH)
+            console.print(drawn(table), width=WIDTH)
         console.print()
         for heading, lines in (
             ("", remarks(results)),
@@ -257,17 +257,17 @@ def print_table(results: Results, console: Console) -> None:
         console.width = before
 
 
-def _drawn(table: Table) -> RichTable:
-    drawn = RichTable(
+def drawn(table: Table) -> RichTable:
+    rich_table = RichTable(
         title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False,
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for i, column in enumerate(table.header):
         in_words = i == 0 or column.startswith("heaviest")
-        drawn.add_column(Text(column), justify="left" if in_words else "right", vertical="top", overflow="fold")
+        rich_table.add_column(Text(column), justify="left" if in_words else "right", vertical="top", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    return drawn
+        rich_table.add_row(*(Text(cell) for cell in row))
+    return rich_table
 
 
 def _hanging(mark: str, text: str) -> RichTable:
@@ -285,7 +285,7 @@ def _hanging(mark: str, text: str) -> RichTable:
 def write_report(results: Results, out_dir: str | Path) -> list[Path]:
     """Write results.json, report.md and lineage.png into ``out_dir``, each atomically; returns the paths."""
     out = Path(out_dir)
-    text = json.dumps(_without_nan(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(without_nan(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     rows = {GENERATIONS[name]: results["generations"][name] for name in _names(results)}
     figure = plot_phase_bars(
         {name: {p: row["ms_by_phase"].get(p, 0.0) for p in PHASES} for name, row in rows.items()},
@@ -305,13 +305,13 @@ def markdown(results: Results) -> str:
     lines += [f"- {key}: {value}" for key, value in facts(results)]
     lines += [f"- command: `{_command(results['command'])}`", "", "![Phases and mAP](lineage.png)", ""]
     for table in tables(results):
-        lines += [f"## {table.title.replace('|', 'and')}", "", *_markdown_table(table), ""]
+        lines += [f"## {table.title.replace('|', 'and')}", "", *markdown_table(table), ""]
     lines += [f"- {line}" for line in remarks(results)]
-    lines += ["", "## AP a class, mean over the seeds, %", "", *_markdown_table(_class_table(results)), ""]
+    lines += ["", "## AP a class, mean over the seeds, %", "", *markdown_table(_class_table(results)), ""]
     lines += ["## Published: sources", "", *(f"- {line}" for line in sources(results)), ""]
     lines += ["## Where the sources disagree", ""]
     lines += [f"- {line}" for line in disagreements(results, figures_only=False)]
-    lines += ["", "## Everything published", "", *_markdown_table(_published_table(), align="---"), ""]
+    lines += ["", "## Everything published", "", *markdown_table(_published_table(), align="---"), ""]
     lines += [f"- {key}: {title}" for key, title in SOURCES.items()]
     return "\n".join(lines) + "\n"
 
@@ -331,7 +331,7 @@ def _published_table() -> Table:
     return Table("", ("source", "quantity", "detector", "value", "note"), rows)
 
 
-def _markdown_table(table: Table, align: str = "---:") -> list[str]:
+def markdown_table(table: Table, align: str = "---:") -> list[str]:
     def line(cells: Sequence[str]) -> str:
         flat = (cell.replace("-\n", "").replace("\n", " ").replace("|", "\\|").strip() for cell in cells)
         return f"| {' | '.join(flat)} |"
@@ -399,12 +399,12 @@ def _command(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no nan: it becomes null."""
     if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
+        return {str(key): without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -22,6 +22,7 @@ class HeadSettings:
     regression_weight: float = 1.0  # lambda, section 2.3
     class_std: float = 0.01  # section 2.3: initial weights
     offset_std: float = 0.001
+    frozen: int | None = None  # leading children of the conv part that do not learn; None: the backbone's number
     flip: bool = True  # section 2.3: with probability 0.5
     score_threshold: float = 0.05  # test.py of the repository
     nms_iou: float = 0.3  # TEST.NMS

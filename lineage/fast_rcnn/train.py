@@ -27,7 +27,7 @@ def train(
         work_dir: holds what a resumed run needs; emptied at the end.
     """
     solver = cast(Recipe, detector.recipe).solver
-    detector.backbone.freeze_leading_layers()
+    detector.backbone.freeze_leading_layers(detector.recipe.frozen)
 
     def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
         images, targets, boxes = load_batch(dataset, indices, generator, detector, proposals)

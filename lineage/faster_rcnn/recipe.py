@@ -39,7 +39,7 @@ class Recipe(HeadSettings):
     """Hyper-parameters of Faster R-CNN."""
 
     rpn: RPNSettings = RPNSettings()
-    procedure: str = "alternating"  # section 3.2's 4 steps; "joint" is its approximate joint training
+    procedure: str = "alternating"  # section 3.2's 4 steps; "joint" is its approximate joint training, "rpn" step 1
     solver: Solver = Solver(  # joint training; the repository's faster_rcnn_end2end: 70k, lr / 10 at 50k
         "sgd", learning_rate=1e-3, steps=70_000, images_per_step=1, weight_decay=5e-4, decay_at=(50_000,), bias_rate=2.0
     )  # fmt: skip

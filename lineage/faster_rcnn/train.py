@@ -29,11 +29,11 @@ def train(
         ValueError: the recipe names an unknown procedure.
     """
     procedure = detector.recipe.procedure
-    if procedure not in ("joint", "alternating"):
-        raise ValueError(f"recipe: procedure {procedure!r} is neither 'joint' nor 'alternating'")
-    detector.backbone.freeze_leading_layers()
+    if procedure not in PROCEDURES:
+        raise ValueError(f"recipe: procedure {procedure!r} is none of {', '.join(PROCEDURES)}")
+    detector.backbone.freeze_leading_layers(detector.recipe.frozen)
     detector.train()
-    report = (_joint if procedure == "joint" else _alternating)(detector, dataset, seed, work_dir)
+    report = PROCEDURES[procedure](detector, dataset, seed, work_dir)
     detector.eval()
     return report
 
@@ -61,26 +61,36 @@ def _alternating(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir:
         return _train_rpn(detector, dataset, recipe.rpn_solver, seed + step, path)
 
     def head(path: Path, step: int) -> dict[str, float]:
-        return _train_head(detector, dataset, _propose_all(detector, dataset), recipe.head_solver, seed + step, path)
+        return _train_head(detector, dataset, propose_all(detector, dataset), recipe.head_solver, seed + step, path)
 
     _step(1, rpn, detector, work_dir)
     step_1 = copy.deepcopy(detector)  # proposes for step 2 with convolutions of its own
     detector.backbone.load_state_dict(pretrained)
 
     def head_on_step_1(path: Path, step: int) -> dict[str, float]:
-        return _train_head(detector, dataset, _propose_all(step_1, dataset), recipe.head_solver, seed + step, path)
+        return _train_head(detector, dataset, propose_all(step_1, dataset), recipe.head_solver, seed + step, path)
 
     _step(2, head_on_step_1, detector, work_dir)
     detector.backbone.conv.requires_grad_(False)
     losses = _step(3, rpn, detector, work_dir)
     losses |= _step(4, head, detector, work_dir)
     detector.backbone.conv.requires_grad_(True)
-    detector.backbone.freeze_leading_layers()
+    detector.backbone.freeze_leading_layers(recipe.frozen)
     for path in work_dir.glob("step*.safetensors"):
         path.unlink()
     solvers = (recipe.rpn_solver, recipe.head_solver) * 2
     steps, pictures = sum(s.steps for s in solvers), sum(s.steps * s.images_per_step for s in solvers)
     return TrainingReport("4-step alternating", steps, pictures, 0, losses)
+
+
+def _rpn_alone(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir: Path) -> TrainingReport:
+    """Step 1 of the 4: a proposer for another detector. The head stays untrained."""
+    solver = detector.recipe.rpn_solver
+    losses = _train_rpn(detector, dataset, solver, seed + 1, work_dir / "rpn.safetensors")
+    return TrainingReport("RPN alone", solver.steps, solver.steps * solver.images_per_step, 0, losses)
+
+
+PROCEDURES = {"joint": _joint, "alternating": _alternating, "rpn": _rpn_alone}
 
 
 def _step(
@@ -115,7 +125,7 @@ def _train_head(
 
 
 @torch.inference_mode()
-def _propose_all(detector: FasterRCNN, dataset: VOCDataset) -> list[Tensor]:
+def propose_all(detector: FasterRCNN, dataset: VOCDataset) -> list[Tensor]:
     """The RPN's training-time proposals (R, 4) for every picture."""
     device = next(detector.parameters()).device
     regions = []

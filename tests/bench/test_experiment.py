@@ -43,6 +43,7 @@ def test_everything_that_changes_a_model_changes_its_key(cache):
     changes = {
         "weights": "none", "proposals": 7, "procedure": "alternating", "pretraining": False, "steps": 7,
         "pretraining_crops": 97, "validate": True, "recipe": "paper", "backbone": "alexnet",
+        "preprocessing": "caffe", "changes": (("flip", False),), "regions": "RPN",
     }  # fmt: skip
     others = [dataclasses.replace(experiment, **{name: value}) for name, value in changes.items()]
     keys = {other.key("faster_rcnn", 0, dataset) for other in (experiment, *others)}
