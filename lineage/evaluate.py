@@ -1,10 +1,10 @@
-"""python -m lineage.evaluate MODEL --data DIR: average precision of a trained detector."""
+"""python -m lineage.evaluate MODEL --data DIR: average precision of a trained detector, or of detections in files."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,14 @@ app = cli.new_app()
 
 @app.command()
 def main(
-    model: Annotated[Path, typer.Argument(help="a checkpoint of python -m lineage.train")],
+    model: Annotated[
+        Path, typer.Argument(help="a checkpoint; or detections: COCO results.json, or a folder of comp4 files")
+    ],
     data: cli.Data = "shapes",
     split: Annotated[str, typer.Option(help="a file in ImageSets/Main")] = "test",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="folder for comp4 and COCO files and errors.png")
+    ] = None,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:
@@ -27,20 +32,11 @@ def main(
 
     console = Console()
     with cli.command(console):
-        from lineage.bench.experiment import detect_all
         from lineage.common.coco import evaluate_coco
+        from lineage.common.errors import analyse_errors
         from lineage.common.evaluation import evaluate_voc
-        from lineage.data.catalogue import open_dataset
-        from lineage.data.proposals import cached_proposals
-        from lineage.detectors import load_detector
 
-        cache = cache or cli.default_cache()
-        detector, _ = load_detector(model)
-        detector.to(cli.pick_device(device))
-        dataset = open_dataset(data, split, cache / "data", classes=detector.classes)
-        settings = getattr(detector.recipe, "proposals", None)
-        regions = cached_proposals(dataset, settings, settings.key, cache / "proposals") if settings else None
-        detections = detect_all(detector, dataset, regions, "detect")
+        dataset, detections = _detections(model, data, split, cli.pick_device(device), cache or cli.default_cache())
         targets = [dataset.target(i) for i in range(len(dataset))]
         eleven, area = (
             evaluate_voc(detections, targets, len(dataset.classes), use_11_point=points) for points in (True, False)
@@ -51,8 +47,61 @@ def main(
         table.add_section()
         table.add_row("mean", _percent(eleven.map), _percent(area.map))
         console.print(table)
+        console.print(_error_table(analyse_errors(detections, targets, dataset.classes)))
         coco = evaluate_coco(detections, targets, len(dataset.classes))
         console.print("COCO: " + ", ".join(f"{name} {value:.1%}" for name, value in coco.items()), highlight=False)
+        if out is not None:
+            _write(out, dataset, detections, targets, split)
+            console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", highlight=False)
+
+
+def _detections(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The split, and what is found in its pictures: by a detector now, or by whoever wrote the files."""
+    from lineage.bench.experiment import detect_all
+    from lineage.common.result_files import read_coco, read_comp4
+    from lineage.data.catalogue import open_dataset
+    from lineage.data.proposals import cached_proposals
+    from lineage.detectors import load_detector
+
+    if model.is_dir():
+        dataset = open_dataset(data, split, cache / "data")
+        return dataset, read_comp4(model, dataset.ids, dataset.classes, split)
+    if model.suffix == ".json":
+        dataset = open_dataset(data, split, cache / "data")
+        return dataset, read_coco(model, len(dataset), len(dataset.classes))
+    detector, _ = load_detector(model)
+    detector.to(device)
+    dataset = open_dataset(data, split, cache / "data", classes=detector.classes)
+    settings = getattr(detector.recipe, "proposals", None)
+    regions = cached_proposals(dataset, settings, settings.key, cache / "proposals") if settings else None
+    return dataset, detect_all(detector, dataset, regions, "detect")
+
+
+def _error_table(errors: Any) -> Any:
+    from rich.table import Table
+
+    from lineage.common.errors import KINDS
+
+    table = Table(
+        "class", "objects", "Cor", "Loc", "Sim", "Oth", "BG", "missed",
+        title="Each class's best detections, as many as it has objects",
+        caption="Correct; badly Located or found twice; on a Similar class, on an Other, on BackGround (Hoiem 2012)",
+    )  # fmt: skip
+    for name, one in errors.items():
+        table.add_row(name, *(str(getattr(one, field)) for field in ("objects", *KINDS, "missed")))
+    return table
+
+
+def _write(out: Path, dataset: Any, detections: list[Any], targets: list[Any], split: str) -> None:
+    from lineage.common.checkpoint import write_atomically
+    from lineage.common.errors import analyse_errors
+    from lineage.common.result_files import write_coco, write_comp4
+    from lineage.viz import plot_errors
+
+    write_comp4(detections, dataset.ids, dataset.classes, out, split)
+    write_coco(detections, targets, dataset.ids, dataset.classes, out)
+    figure = plot_errors(analyse_errors(detections, targets, dataset.classes))
+    write_atomically(out / "errors.png", lambda path: figure.savefig(path, bbox_inches="tight"))
 
 
 def _percent(value: float) -> str:

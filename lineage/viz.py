@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from lineage.common.boxes import box_iou
+from lineage.common.errors import KINDS
 from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD, check_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lineage.common.errors import ClassErrors
     from lineage.common.evaluation import VOCResult
 
 # Okabe and Ito's colours, told apart by colour-blind readers; after eight classes the line's style changes.
@@ -248,6 +250,34 @@ def plot_pr_curves(
     if known:
         ax.legend(title="class, AP", fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ax.set_title(f"precision and recall, mAP {result.map:.3f}" if title is None else title, fontsize=10)
+    return _figure_of(ax)
+
+
+def plot_errors(errors: Mapping[str, ClassErrors], *, title: str | None = None, ax: Axes | None = None) -> Figure:
+    """What each class's best detections are (as many as it has objects), and how many of its objects nobody finds.
+
+    Args:
+        errors: of :func:`lineage.common.errors.analyse_errors`. title, ax: as of :func:`draw_boxes`.
+    """
+    ax = ax or _new_figure(7.0, 1.2 + 0.32 * len(errors)).subplots()
+    colours = dict(zip(KINDS, (HIT, "#0072B2", "#E69F00", "#CC79A7", "#999999")))
+    for y, one in enumerate(errors.values()):
+        left = 0.0
+        for kind, colour in colours.items():
+            width = getattr(one, kind) / max(one.objects, 1)
+            ax.barh(y, width, left=left, color=colour, height=0.7)
+            left += width
+        ax.plot(one.missed / max(one.objects, 1), y, "k|", markersize=14, markeredgewidth=2)
+    for kind, colour in colours.items():
+        ax.barh(0, 0, color=colour, label=kind)
+    ax.plot([], [], "k|", markersize=10, markeredgewidth=2, label="objects missed")
+    ax.set_yticks(range(len(errors)), list(errors))
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share of the class's objects")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=8)
+    if title:
+        ax.set_title(title, pad=46)
     return _figure_of(ax)
 
 

@@ -78,3 +78,24 @@ def test_a_c_library_that_cannot_be_told_to_keep_memory_does_not_matter(monkeypa
     monkeypatch.setattr("lineage.cli.ctypes.CDLL", lambda name: object())
     result = run(evaluate.app, pictures / "missing.safetensors", "--data", pictures, "--cache", cache)
     assert result.exit_code == 1 and "missing.safetensors" in result.output
+
+
+def test_files_of_detections_are_evaluated_like_the_detector_that_wrote_them(pictures, model, cache, tmp_path):
+    first = run(evaluate.app, model, "--data", pictures, "--cache", cache, "-o", tmp_path / "new" / "out")
+    assert first.exit_code == 0, first.output
+    out = tmp_path / "new" / "out"
+    names = {path.name for path in out.iterdir()}
+    assert {"coco_ground_truth.json", "coco_results.json", "errors.png"} < names
+    assert sum(name.startswith("comp4_det_test_") for name in names) == 6
+    assert "missed" in first.output and "Hoiem 2012" in first.output
+    for files in (out, out / "coco_results.json"):
+        again = run(evaluate.app, files, "--data", pictures, "--cache", cache)
+        assert again.exit_code == 0, again.output
+        table = first.output[first.output.index("mean") : first.output.index("written")]
+        assert again.output[again.output.index("mean") :].split() == table.split()
+
+
+def test_files_of_detections_for_other_pictures_are_refused(pictures, model, cache, tmp_path):
+    run(evaluate.app, model, "--data", pictures, "--split", "trainval", "--cache", cache, "-o", tmp_path)
+    result = run(evaluate.app, tmp_path, "--data", pictures, "--cache", cache)
+    assert result.exit_code == 1 and "comp4_det_test_" in result.output

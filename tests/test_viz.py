@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lineage import viz
+from lineage.common.errors import KINDS, ClassErrors
 from lineage.common.evaluation import Curve, VOCResult
 
 IMAGE = torch.full((3, 60, 80), 0.5)
@@ -216,3 +217,13 @@ def test_no_backend_is_chosen_and_matplotlib_waits():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_errors_are_drawn_as_shares_of_a_classs_objects():
+    errors = {"cat": ClassErrors(10, 4, 3, 2, 0, 1, 5), "dog": ClassErrors(0, 0, 0, 0, 0, 0, 0)}
+    ax = viz.plot_errors(errors, title="all").axes[0]
+    widths = [round(patch.get_width(), 6) for patch in ax.patches if patch.get_width() > 0]
+    assert widths == [0.4, 0.3, 0.2, 0.1]
+    assert ax.lines[0].get_xdata() == [0.5]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [*KINDS, "objects missed"]

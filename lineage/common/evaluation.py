@@ -149,7 +149,7 @@ def _most_overlapping(found: Flat, truth: Flat, num_classes: int) -> tuple[Float
     segment = np.cumsum(count) - count  # where each detection's pairs begin
     detection = np.repeat(rows, count)  # (P,) over all pairs
     truth_index = by_key[np.arange(len(detection)) + np.repeat(start - segment, count)]  # (P,)
-    overlaps = _pair_iou(found.boxes[detection], truth.boxes[truth_index])  # (P,)
+    overlaps = pair_iou(found.boxes[detection], truth.boxes[truth_index])  # (P,)
     iou[rows] = np.maximum.reduceat(overlaps, segment)
     is_best = np.flatnonzero(overlaps == iou[detection])
     # Written back to front, so that among equals the first object stays.
@@ -157,7 +157,7 @@ def _most_overlapping(found: Flat, truth: Flat, num_classes: int) -> tuple[Float
     return iou, index
 
 
-def _pair_iou(a: Floats, b: Floats) -> Floats:
+def pair_iou(a: Floats, b: Floats) -> Floats:
     """IoU (P,) of boxes a (P, 4) with b (P, 4), one to one; 0 where both have no area."""
     width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
     height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
