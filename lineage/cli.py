@@ -27,6 +27,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
 Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
+ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]
+ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
+VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pictures may stand upside down")]
+Classes = Annotated[str | None, typer.Option(help="comma-separated, in this order; default: the annotations' own")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 
@@ -110,6 +114,10 @@ def make_experiment(
     procedure: str | None,
     cache: Path | None,
     preprocessing: str | None = None,
+    classes: str | None = None,
+    colour_jitter: float = 0.0,
+    scale_jitter: float = 1.0,
+    vertical_flip: bool = False,
     **fields: Any,
 ) -> Experiment:
     """An experiment from command-line options.
@@ -119,6 +127,7 @@ def make_experiment(
     """
     from lineage.backbones import NAMES, PREPROCESSINGS
     from lineage.bench.experiment import Experiment
+    from lineage.common.augment import Augmentation
     from lineage.detectors import RECIPES
 
     one_of("--backbone", backbone, NAMES)
@@ -135,9 +144,20 @@ def make_experiment(
         device=pick_device(device),
         procedure=procedure,
         preprocessing=preprocessing,
+        augmentation=Augmentation(colour_jitter, scale_jitter, vertical_flip),
+        classes=_class_list(classes),
         cache=cache or default_cache(),
         **fields,
     )
+
+
+def _class_list(names: str | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    found = tuple(name.strip() for name in names.split(","))
+    if "" in found or len(set(found)) < len(found):
+        raise ValueError(f"--classes: {names!r} has an empty name, or one twice")
+    return found
 
 
 def pick_device(name: str) -> Any:

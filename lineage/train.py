@@ -21,6 +21,10 @@ def main(
     backbone: cli.BackboneName = "tiny",
     weights: cli.Weights = "imagenet",
     preprocessing: cli.Preprocessing = None,
+    classes: cli.Classes = None,
+    colour_jitter: cli.ColourJitter = 0.0,
+    scale_jitter: cli.ScaleJitter = 1.0,
+    vertical_flip: cli.VerticalFlip = False,
     recipe: cli.RecipeName = "quick",
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
@@ -43,7 +47,9 @@ def main(
         cli.one_of("GENERATION", generation, GENERATIONS)
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
-            procedure=procedure, preprocessing=preprocessing, steps=steps, cache=cache,
+            procedure=procedure, preprocessing=preprocessing,
+            classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
+            steps=steps, cache=cache,
         )  # fmt: skip
         if explain:
             console.print(recipe_table(generation, recipe))

@@ -99,3 +99,25 @@ def test_files_of_detections_for_other_pictures_are_refused(pictures, model, cac
     run(evaluate.app, model, "--data", pictures, "--split", "trainval", "--cache", cache, "-o", tmp_path)
     result = run(evaluate.app, tmp_path, "--data", pictures, "--cache", cache)
     assert result.exit_code == 1 and "comp4_det_test_" in result.output
+
+
+def test_your_own_classes_and_augmentation_are_kept_in_the_checkpoint(pictures, cache, tmp_path):
+    from lineage.common.augment import Augmentation
+    from lineage.detectors import load_detector
+
+    options = ["--steps", 1, "--proposals", 40, "--cache", cache, "--backbone", "resnet18", "--weights", "none"]
+    names = "ring,cross,disk,square,star,triangle,nothing"
+    path = tmp_path / "m.safetensors"
+    result = run(
+        train.app, "fast_rcnn", "--data", pictures, "-o", path, *options, "--classes", names,
+        "--colour-jitter", 0.2, "--scale-jitter", 1.2, "--vertical-flip",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    detector, facts = load_detector(path)
+    assert ",".join(facts["classes"]) == names and detector.recipe.augmentation == Augmentation(0.2, 1.2, True)
+    assert facts["preprocessing"]["mean"] == list(detector.backbone.mean)
+    for wrong, message in (("ring,cross", "unknown class"), ("ring,,cross", "has an empty name")):
+        result = run(train.app, "fast_rcnn", "--data", pictures, "-o", path, *options, "--classes", wrong)
+        assert result.exit_code == 1 and message in " ".join(result.output.split())
+    result = run(train.app, "fast_rcnn", "--data", pictures, *options, "--scale-jitter", 9)
+    assert result.exit_code == 1 and "scale 9 is not in 1..4" in result.output

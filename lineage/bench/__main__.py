@@ -30,6 +30,10 @@ def main(
     backbone: cli.BackboneName = "tiny",
     weights: cli.Weights = "imagenet",
     preprocessing: cli.Preprocessing = None,
+    classes: cli.Classes = None,
+    colour_jitter: cli.ColourJitter = 0.0,
+    scale_jitter: cli.ScaleJitter = 1.0,
+    vertical_flip: cli.VerticalFlip = False,
     recipe: cli.RecipeName = "quick",
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
@@ -54,8 +58,9 @@ def main(
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
-            procedure=procedure, preprocessing=preprocessing, pretraining=pretraining, validate=validate, cache=cache,
-            **fields,
+            procedure=procedure, preprocessing=preprocessing,
+            classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
+            pretraining=pretraining, validate=validate, cache=cache, **fields,
         )  # fmt: skip
         if ablation is not None:
             _ablate(cli.one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)

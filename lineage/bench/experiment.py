@@ -19,6 +19,7 @@ from torch import Tensor
 import lineage
 from lineage.backbones import Backbone, build_backbone
 from lineage.backbones.pretrain import CROPS, SOLVER, pretrain
+from lineage.common.augment import Augmentation
 from lineage.common.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
@@ -55,6 +56,8 @@ class Experiment:
     proposals: int | None = None
     procedure: str | None = None  # of Faster R-CNN; None is the recipe's
     preprocessing: str | None = None  # of weights from a file; None is the backbone's usual one
+    augmentation: Augmentation = Augmentation()  # of all but SPP-net, whose maps are computed once
+    classes: tuple[str, ...] | None = None  # in this order; None: what the annotations have
     changes: tuple[tuple[str, Any], ...] = ()  # of the recipe: field, with dots where it is nested, and value
     regions: str = "selective search"  # where Fast R-CNN's proposals come from
     pretraining: bool = True
@@ -73,13 +76,15 @@ class Experiment:
     def training_set(self) -> VOCDataset:
         """The split to learn from."""
         split = "train" if self.validate else "trainval"
-        return open_dataset(self.data, split, self.cache / "data", pictures=self.limit_pictures)
+        return open_dataset(self.data, split, self.cache / "data", self.classes, self.limit_pictures)
 
     def recipe_of(self, generation: str) -> Any:
         """The named recipe with this experiment's changes."""
         recipe = named_recipe(generation, self.recipe)
         if hasattr(recipe, "proposals"):
             recipe = dataclasses.replace(recipe, proposals=self.proposal_settings(recipe.proposals))
+        if hasattr(recipe, "augmentation"):
+            recipe = dataclasses.replace(recipe, augmentation=self.augmentation)
         if self.procedure is not None and hasattr(recipe, "procedure"):
             recipe = dataclasses.replace(recipe, procedure=self.procedure)
         if self.steps is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lineage.common.augment import Augmentation
 from lineage.common.optimise import Solver
 from lineage.selective_search.settings import ProposalSettings
 
@@ -24,6 +25,7 @@ class HeadSettings:
     offset_std: float = 0.001
     frozen: int | None = None  # leading children of the conv part that do not learn; None: the backbone's number
     flip: bool = True  # section 2.3: with probability 0.5
+    augmentation: Augmentation = Augmentation()  # the paper: nothing but flips
     score_threshold: float = 0.05  # test.py of the repository
     nms_iou: float = 0.3  # TEST.NMS
     max_detections: int = 100

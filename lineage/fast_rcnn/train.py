@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lineage.common.image import flip_horizontally
+from lineage.common.augment import augment
 from lineage.common.optimise import TrainingReport, optimise
 from lineage.data.voc import VOCDataset
 from lineage.fast_rcnn.detector import FastRCNN
@@ -49,16 +49,17 @@ def load_batch(
     detector: FastRCNN,
     proposals: list[Tensor] | None = None,
 ) -> Batch:
-    """Pictures, targets and proposals of a minibatch, each picture mirrored with probability 0.5."""
+    """Pictures, targets and proposals of a minibatch, each picture augmented by the recipe."""
     device = next(detector.parameters()).device
     images, targets, regions = [], [], []
     for index in indices:
         image, target = dataset[index]
         boxes = proposals[index] if proposals is not None else torch.zeros(0, 4)
-        if detector.recipe.flip and torch.rand((), generator=generator) < 0.5:
-            count = len(boxes)
-            image, both = flip_horizontally(image, torch.cat([boxes, target["boxes"]]))
-            boxes, target = both[:count], {**target, "boxes": both[count:]}
+        recipe, count = detector.recipe, len(boxes)
+        image, both = augment(
+            image, torch.cat([boxes, target["boxes"]]), recipe.flip, recipe.augmentation, generator
+        )  # fmt: skip
+        boxes, target = both[:count], {**target, "boxes": both[count:]}
         images.append(image.to(device))
         targets.append(target)
         regions.append(boxes)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
-from lineage.common.image import flip_horizontally, normalise
+from lineage.common.augment import augment
+from lineage.common.image import normalise
 from lineage.common.matching import LabelledRegions, label_regions
 from lineage.common.optimise import optimise
 from lineage.common.sampling import sample_balanced, seeded_generator
@@ -76,9 +77,8 @@ def sample_crops(
         region = label_regions(
             proposals[index], target, foreground=recipe.foreground_iou, background=(0.0, recipe.foreground_iou)
         )
-        if recipe.flip and torch.rand((), generator=generator) < 0.5:
-            image, boxes = flip_horizontally(image, region.boxes)
-            region = region._replace(boxes=boxes)
+        image, boxes = augment(image, region.boxes, recipe.flip, recipe.augmentation, generator)
+        region = region._replace(boxes=boxes)
         pictures.append(normalise(image, backbone.mean, backbone.std))
         regions.append(region)
     chosen = _draw(regions, len(indices) * recipe.crops_per_image, recipe.foreground_fraction, generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lineage.common.augment import Augmentation
 from lineage.common.optimise import Solver
 from lineage.selective_search.settings import ProposalSettings
 
@@ -43,6 +44,7 @@ class Recipe:
     foreground_iou: float = 0.5  # section 2.3
     context: int = 16  # p, measured in the warped frame (appendix A)
     flip: bool = True  # the repository's window files list every picture's mirror image
+    augmentation: Augmentation = Augmentation()  # the paper: nothing but flips
     svm: SVMSettings = field(default_factory=SVMSettings)
     regression: RegressionSettings = field(default_factory=RegressionSettings)
     score_threshold: float = -1.1  # rcnn_test.m's initial threshold on the margin
