@@ -1,4 +1,4 @@
-"""python benchmarks/update_readme.py: write the tables in README.md from benchmarks/results/*.json."""
+"""python benchmarks/update_readme.py: write the documents' tables from benchmarks/results/*.json."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lineage.bench.ablation_report import ablation_markdown
+
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "ABLATIONS.md", ROOT / "benchmarks" / "VOC.md"]
 TITLES = {"rcnn": "R-CNN", "sppnet": "SPP-net", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN"}
+SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
     "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs "
     "| training, s | cache, MB |"
@@ -42,21 +46,49 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", facts])
 
 
+def plan_table(results: dict[str, Any]) -> str:
+    """The cost of the papers' recipes on VOC2007, procedure by procedure."""
+    lines = [
+        "| procedure | s a step, measured | steps | hours at that rate | TFLOPs a step | peak memory, GB "
+        f"| hours if {SUSTAINED} TFLOP/s were sustained (arithmetic) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results["procedures"].items():
+        lines.append(
+            f"| {name} | {row['seconds_per_step']:.3g} | {row['steps']:,} | {row['hours']:.3g} "
+            f"| {row['flops_per_step'] / 1e12:.2f} | {row['peak_memory_bytes'] / 1e9:.1f} "
+            f"| {row['flops_per_step'] * row['steps'] / (SUSTAINED * 1e12) / 3600:.2g} |"
+        )
+    facts = (
+        f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} steps measured; {results['device']}, "
+        f"torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+    )
+    return "\n".join([*lines, "", facts])
+
+
+def rendered(results: dict[str, Any]) -> str:
+    """A results file of any kind as Markdown."""
+    if "ablation" in results:
+        return ablation_markdown(results).rstrip()
+    return plan_table(results) if "plan" in results else table(results)
+
+
 def main() -> int:
     """Replace what stands between ``<!-- results: FILE -->`` and ``<!-- end -->``; --check only compares."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    parts = text.split("<!-- results: ")
-    fresh = parts[0]
-    for part in parts[1:]:
-        name, rest = part.split(" -->", 1)
-        after = rest.split("<!-- end -->", 1)[1]
-        results = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
-        fresh += f"<!-- results: {name} -->\n{table(results)}\n<!-- end -->{after}"
-    if "--check" in sys.argv:
-        return int(fresh != text)
-    readme.write_text(fresh)
-    return 0
+    stale = False
+    for document in DOCUMENTS:
+        text = document.read_text()
+        parts = text.split("<!-- results: ")
+        fresh = parts[0]
+        for part in parts[1:]:
+            name, rest = part.split(" -->", 1)
+            after = rest.split("<!-- end -->", 1)[1]
+            results = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
+            fresh += f"<!-- results: {name} -->\n{rendered(results)}\n<!-- end -->{after}"
+        stale |= fresh != text
+        if "--check" not in sys.argv:
+            document.write_text(fresh)
+    return int(stale and "--check" in sys.argv)
 
 
 if __name__ == "__main__":

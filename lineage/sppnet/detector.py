@@ -34,7 +34,8 @@ class SPPNet(nn.Module):
         # Inherited fine-tuning stops here: the paper's gradient does not pass the pyramid (section 4.3 trains the
         # fc layers only). That is the flaw which Fast R-CNN names and mends.
         backbone.conv.requires_grad_(False)
-        self.levels = (backbone.pool_size, *(n for n in recipe.levels if n < backbone.pool_size))
+        # The finest level is the backbone's own pool5; VGG16's 7 x 7 takes the place of the recipe's 6 x 6.
+        self.levels = (backbone.pool_size, *(n for n in recipe.levels if n <= backbone.pool_size * 2 // 3))
         self.head = PyramidHead(backbone, self.levels)
         backbone.fc = nn.Sequential()  # the head has it now
         bins = sum(level**2 for level in self.levels)

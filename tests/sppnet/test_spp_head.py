@@ -7,7 +7,7 @@ from lineage.backbones import build_backbone
 from lineage.common.boxes import box_iou
 from lineage.sppnet.detector import SPPNet
 from lineage.sppnet.head import PyramidHead
-from lineage.sppnet.recipe import QUICK
+from lineage.sppnet.recipe import PAPER, QUICK
 from lineage.sppnet.train import finetune_fc, train
 
 
@@ -51,6 +51,16 @@ def test_widening_leaves_the_backbones_own_layer_alone():
     with torch.no_grad():
         head.fc[0].weight.add_(1)
     assert torch.equal(backbone.fc[1].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "levels"),
+    [("tiny", QUICK, (4, 2, 1)), ("efficientnet_lite0", QUICK, (7, 4, 2, 1)), ("zf", PAPER, (6, 3, 2, 1)),
+     ("vgg16", PAPER, (7, 3, 2, 1))],
+)  # fmt: skip
+def test_the_pyramid_begins_with_the_backbones_own_pooling(name, recipe, levels):
+    with torch.device("meta"):
+        assert SPPNet(build_backbone(name), ("a",), recipe).levels == levels
 
 
 def test_a_finest_level_of_another_size_is_refused():
