@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from lineage.backbones import build_backbone
 from lineage.common.boxes import box_iou
-from lineage.common.optimise import make_optimiser
+from lineage.common.image import to_frame
+from lineage.common.matching import BACKGROUND, FOREGROUND
+from lineage.common.optimise import _step, make_optimiser
 from lineage.detectors import build_detector, named_recipe
 from lineage.fast_rcnn.sampling import sample_rois
+from lineage.fast_rcnn.train import load_batch
+from lineage.faster_rcnn.loss import rpn_loss
+from lineage.rcnn.finetune import sample_crops
 from lineage.selective_search import FAST
+from lineage.sppnet.train import finetune_fc
 
 SELECTIVE_SEARCH = {
     "proposals.mode": "fast", "proposals.width": 500, "proposals.min_side": 20, "proposals.limit": 2000,
@@ -140,3 +150,135 @@ def test_new_layers_start_as_the_papers_say():
     for layer, std in stds.items():
         assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
         assert (layer.bias == 0).all()
+
+
+RATES = [
+    ("rcnn", "finetune", {0: 1e-3, 19_999: 1e-3, 20_000: 1e-4, 40_000: 1e-5, 60_000: 1e-6, 69_999: 1e-6}),
+    ("sppnet", "finetune", {0: 1e-3, 249_999: 1e-3, 250_000: 1e-4, 299_999: 1e-4}),
+    ("fast_rcnn", "solver", {0: 1e-3, 29_999: 1e-3, 30_000: 1e-4, 39_999: 1e-4}),
+    ("faster_rcnn", "rpn_solver", {0: 1e-3, 59_999: 1e-3, 60_000: 1e-4, 79_999: 1e-4}),
+    ("faster_rcnn", "head_solver", {0: 1e-3, 29_999: 1e-3, 30_000: 1e-4}),
+    ("faster_rcnn", "solver", {0: 1e-3, 49_999: 1e-3, 50_000: 1e-4, 69_999: 1e-4}),
+]
+
+
+@pytest.mark.parametrize(
+    ("generation", "name", "step", "rate"),
+    [(generation, name, step, rate) for generation, name, rates in RATES for step, rate in rates.items()],
+)
+def test_a_step_moves_weights_and_biases_at_the_papers_rate(generation, name, step, rate):
+    """One real step at that place of the schedule, from rest: momentum has nothing to add yet."""
+    layer = nn.Linear(1, 1).double()
+    nn.init.constant_(layer.weight, 3.0)
+    nn.init.constant_(layer.bias, 3.0)
+    solver = getattr(named_recipe(generation, "paper"), name)
+    assert step < solver.steps
+
+    def losses_of(indices, generator):
+        return {"toy": layer(torch.ones(1, 1).double()).sum()}  # both gradients are 1
+
+    _step([layer], losses_of, 5011, solver, make_optimiser([layer], solver), 0, step, "toy")
+    assert 3 - layer.weight.item() == pytest.approx(rate * (1 + 5e-4 * 3), rel=1e-2)
+    assert 3 - layer.bias.item() == pytest.approx(2 * rate, rel=1e-2)
+
+
+def pictures(count, size=(375, 500)):
+    """Each with one object, a thousand proposals around it and a thousand beside it."""
+    generator = torch.Generator().manual_seed(0)
+    target = {"boxes": torch.tensor([[100.0, 100, 300, 300]]), "labels": torch.tensor([2])}
+    near = target["boxes"] + 20 * torch.rand(1000, 4, generator=generator)
+    beside = target["boxes"] + torch.tensor([60.0, 60, 160, 70]) * torch.rand(1000, 4, generator=generator)
+    items = [(torch.rand(3, *size, generator=generator), target) for _ in range(count)]
+    return items, [torch.cat([near, beside])] * count
+
+
+def test_r_cnns_minibatch_is_128_crops_32_of_them_foreground():
+    items, proposals = pictures(32, (340, 480))
+    recipe, backbone = named_recipe("rcnn", "paper"), build_backbone("alexnet")
+    assert recipe.finetune.images_per_step == len(items)
+    crops, labels = sample_crops(
+        items, proposals, list(range(32)), backbone, recipe, torch.Generator().manual_seed(0)
+    )  # fmt: skip
+    assert crops.shape == (128, 3, 227, 227)
+    assert int((labels > 0).sum()) == 32
+
+
+def test_spp_nets_minibatch_is_two_pictures_and_a_quarter_foreground(tmp_path, monkeypatch):
+    """From the step itself: what the loss is taken of."""
+    items, proposals = pictures(2, (64, 85))
+    seen = []
+
+    def spy(scores, labels, **options):
+        seen.append(labels)
+        return cross_entropy(scores, labels, **options)
+
+    cross_entropy = nn.functional.cross_entropy
+    monkeypatch.setattr("lineage.sppnet.train.F.cross_entropy", spy)
+    recipe = named_recipe("sppnet", "paper")
+    recipe = replace(recipe, finetune=replace(recipe.finetune, steps=1), scales=(64,))
+    detector = build_detector("sppnet", build_backbone("tiny"), ("cat", "dog"), recipe)
+
+    class Data(list):
+        classes = ("cat", "dog")
+
+    finetune_fc(detector, Data(items), proposals, 0, tmp_path / "s.safetensors")
+    assert recipe.finetune.images_per_step == 2
+    assert len(seen) == 1 and len(seen[0]) == 2 * recipe.regions_per_image
+    assert int((seen[0] > 0).sum()) == recipe.regions_per_image // 2
+
+
+def test_the_rpns_minibatch_is_256_anchors_at_most_half_of_them_positive():
+    settings, generator = named_recipe("faster_rcnn", "paper").rpn, torch.Generator().manual_seed(0)
+    for positives, expected in ((400, (128, 128)), (30, (30, 226))):
+        kind = torch.full((2000,), BACKGROUND, dtype=torch.int8)
+        kind[:positives] = FOREGROUND
+        scores = torch.zeros(2000, 2, requires_grad=True)
+        offsets = torch.zeros(2000, 4, requires_grad=True)
+        losses = rpn_loss(scores, offsets, kind, torch.ones(2000, 4), 2400, settings, generator)
+        sum(losses.values()).backward()
+        taught = scores.grad.abs().sum(dim=1) > 0
+        assert (int(taught[:positives].sum()), int(taught[positives:].sum())) == expected
+        assert scores.grad.abs().max().item() == pytest.approx(0.5 / 256)  # 1 / N_cls
+        moved = offsets.grad.abs().sum(dim=1) > 0
+        assert torch.equal(moved[:positives], taught[:positives]) and not moved[positives:].any()
+        assert offsets.grad.abs().max().item() == pytest.approx(10 / 2400)  # lambda / N_reg
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((375, 500), (600, 800)), ((500, 375), (800, 600)), ((300, 800), (375, 1000)), ((1200, 1200), (600, 600))],
+)
+@pytest.mark.parametrize("generation", ["fast_rcnn", "faster_rcnn"])
+def test_the_shorter_side_becomes_600_and_the_longer_at_most_1000(generation, size, expected):
+    recipe = named_recipe(generation, "paper")
+    frame = to_frame(torch.zeros(3, *size), recipe.shorter, recipe.longer, (0.0,) * 3, (1.0,) * 3)
+    assert frame.size == tuple(frame.pixels.shape[2:]) == expected
+
+
+def test_box_targets_are_normalised_by_the_repositorys_deviations():
+    recipe, target = named_recipe("fast_rcnn", "paper"), {"boxes": torch.tensor([[100.0, 100, 300, 300]])}
+    proposal = torch.tensor([[110.0, 90, 290, 330]])
+    boxes, labels, offsets = sample_rois(
+        proposal, {**target, "labels": torch.tensor([1])}, recipe, torch.Generator().manual_seed(0)
+    )
+    row = int(torch.where((boxes == proposal[0]).all(dim=1))[0][0])
+    centre, size, truth = (200, 210), (180, 240), (200, 200, 200, 200)
+    expected = [
+        (truth[0] - centre[0]) / size[0] / 0.1, (truth[1] - centre[1]) / size[1] / 0.1,
+        math.log(truth[2] / size[0]) / 0.2, math.log(truth[3] / size[1]) / 0.2,
+    ]  # fmt: skip
+    assert labels[row] == 1 and offsets[row].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("generation", ["fast_rcnn", "faster_rcnn"])
+def test_half_of_the_pictures_are_mirrored(generation):
+    image = torch.rand(3, 8, 12)
+    target = {"boxes": torch.tensor([[1.0, 2, 5, 6]]), "labels": torch.tensor([1])}
+    recipe = named_recipe(generation, "paper")
+    detector = SimpleNamespace(recipe=recipe, parameters=lambda: iter([torch.zeros(1)]))
+    generator = torch.Generator().manual_seed(0)
+    images, targets, _ = load_batch([(image, target)] * 200, list(range(200)), generator, detector)
+    mirrored = [torch.equal(one, image.flip(2)) for one in images]
+    assert 80 < sum(mirrored) < 120
+    for flipped, one in zip(mirrored, targets):
+        assert one["boxes"].tolist() == ([[7, 2, 11, 6]] if flipped else [[1, 2, 5, 6]])
