@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lineage.backbones import build_backbone
 from lineage.bench.__main__ import ABLATION_NAMES
 from lineage.bench.ablation_report import ablation_table, footnotes, write_ablation
-from lineage.bench.ablations import ABLATIONS, Setting, _detector_of, run_ablation
+from lineage.bench.ablations import ABLATIONS, Setting, _detector_of, run_ablation, truncated
 from lineage.bench.experiment import (
     Experiment,
     changed,
@@ -20,7 +21,7 @@ from lineage.bench.experiment import (
     trained_detector,
 )  # fmt: skip
 from lineage.common.stages import trace
-from lineage.detectors import GENERATIONS, named_recipe
+from lineage.detectors import GENERATIONS, build_detector, named_recipe
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,12 @@ def test_svd_leaves_fewer_weights(setting):
         detector, _ = _detector_of(one, setting)
         sizes.append(sum(p.numel() for p in detector.head.fc.parameters()))
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
+
+
+def test_svd_of_a_convolutional_fc_part_is_refused():
+    detector = build_detector("fast_rcnn", build_backbone("resnet18"), ("a",), named_recipe("fast_rcnn", "quick"))
+    with pytest.raises(ValueError, match=r"needs a backbone with 2 fully connected layers .*; resnet18 has 0"):
+        truncated((0.5, 0.5))(detector, None)
 
 
 def test_svms_take_the_softmaxs_place(setting):
