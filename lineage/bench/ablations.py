@@ -108,8 +108,8 @@ def truncated(shares: tuple[float, ...]) -> Callable[[Any, Setting], Any]:
         layers = [layer for layer in small.head.fc if isinstance(layer, torch.nn.Linear)]
         if len(layers) != len(shares):
             raise ValueError(
-                f"--ablation svd: needs a backbone with {len(shares)} fully connected layers (tiny, alexnet, zf, vgg16); "
-                f"{small.backbone.name} has {len(layers)}"
+                f"--ablation svd: needs a backbone with {len(shares)} fully connected layers (tiny, alexnet, zf, "
+                f"vgg16); {small.backbone.name} has {len(layers)}"
             )
         ranks = tuple(max(1, round(share * min(layer.weight.shape))) for share, layer in zip(shares, layers))
         small.head.fc = compress_fc(small.head.fc, ranks)
