@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import torchvision.datasets.voc
+import typer
 from local_server import Server
+from typer.testing import CliRunner
 
+from lineage import evaluate, train
 from lineage.data import download
 from lineage.data.catalogue import open_dataset
 from lineage.data.download import DownloadError, fetch, unpack
@@ -195,6 +198,33 @@ def test_voc0712_learns_from_both_years_and_is_measured_on_2007s_test(voc: Serve
         both[4]
     assert open_dataset("voc0712", "test", tmp_path).ids == ["000003"]
     assert open_dataset("voc0712", "val", tmp_path).ids == ["000002", "2008_000002"]
+
+
+def test_the_whole_path_from_the_command_line(voc: Server, tmp_path: Path) -> None:
+    """Fetch, train, fetch the test pictures, evaluate; and again without a network."""
+
+    def run(app: typer.Typer, *arguments: object) -> str:
+        options = ["--data", "voc2007", "--cache", tmp_path / "cache"]
+        result = CliRunner().invoke(app, [str(argument) for argument in (*arguments, *options)])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    model = tmp_path / "fast.safetensors"
+    small = ["--backbone", "resnet18", "--weights", "none", "--steps", 1, "--proposals", 20]
+    run(train.app, "fast_rcnn", "-o", model, *small)
+    assert [name for name, _ in voc.asked] == ["2007.tar"]
+    first = run(evaluate.app, model)
+    assert [name for name, _ in voc.asked] == ["2007.tar", "2007-test.tar"]
+    assert "dog" in first and "tvmonitor" in first
+    voc.server_close()
+    assert run(evaluate.app, model) == first
+
+
+def test_a_failed_download_is_one_line_and_an_exit_code(voc: Server, tmp_path: Path) -> None:
+    voc.cut_after = 1000
+    result = CliRunner().invoke(train.app, ["fast_rcnn", "--data", "voc2007", "--cache", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "broke off after 1000 bytes" in " ".join(result.output.split())
 
 
 def test_an_interrupted_unpacking_is_done_again(voc: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
