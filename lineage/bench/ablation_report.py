@@ -11,7 +11,7 @@ from rich.console import Console
 from lineage.bench.report import Table, drawn, markdown_table, without_nan
 from lineage.common.checkpoint import write_atomically
 
-HEADER = ("", "mAP, %", "range", "ms without proposals", "proposals", "published mAP")
+HEADER = ("", "mAP@0.5, %", "range", "mAP@0.7, %", "ms without proposals", "proposals", "published mAP@0.5")
 
 
 def ablation_table(results: dict[str, Any]) -> Table:
@@ -24,6 +24,7 @@ def ablation_table(results: dict[str, Any]) -> Table:
                 label,
                 f"{100 * row['map_mean']:.1f}",
                 f"{min(values):.1f}-{max(values):.1f}" if len(values) > 1 else "",
+                f"{100 * row['map_70_mean']:.1f}",
                 f"{row['ms_per_image_without_proposals']:.1f}",
                 f"{row['proposals_mean']:.0f}",
                 "" if row["published"] is None else f"{row['published']:.1f}",

@@ -85,6 +85,7 @@ def test_the_whole_path_gives_a_row_a_variant(name, experiment, tmp_path):
     for row in results["variants"].values():
         assert 0 <= row["map_mean"] <= 1 and row["map_values"] == [row["map_mean"]]
         assert row["ms_per_image_without_proposals"] > 0
+        assert row["map_70_values"] == [row["map_70_mean"]] and row["map_70_mean"] <= row["map_mean"]
     assert sum(line.startswith(tuple(labels)) for line in lines) >= len(labels)
     facts = {"data": "shapes", "backbone": "tiny", "recipe": "quick", "seeds": [0], "device": "here",
              "versions": {"torch": "2"}, "commit": "abc", "command": "python -m x"}  # fmt: skip
