@@ -276,8 +276,8 @@ def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) 
     """Train, change and evaluate every variant with every seed; time the first seed's side by side.
 
     Returns:
-        {"ablation", "title", "source", "remark", "dataset", "variants": {label: generation, map_mean, map_values (IoU 0.5),
-        map_70_mean, map_70_values, ms_per_image_without_proposals, proposals_mean, published}}.
+        {"ablation", "title", "source", "remark", "dataset", "variants": {label: generation, map_mean, map_values,
+        map_70_mean, map_70_values (at IoU 0.7), ms_per_image_without_proposals, proposals_mean, published}}.
     """
     ablation = ABLATIONS[name]
     train, test = experiment.datasets()
