@@ -137,8 +137,8 @@ def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, a
     flop_counter, memory = FlopCounterMode(display=False), _MemoryCounter()
     with ExitStack() as stack:
         if active.count:
-            stack.enter_context(memory)
             stack.enter_context(flop_counter)
+            stack.enter_context(memory)  # the inner one, and so the first to see an operator
             memory.include((args, kwargs))
         _synchronise(device)
         start = time.perf_counter()
@@ -166,6 +166,12 @@ class _MemoryCounter(TorchDispatchMode):
         self._seen: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is not torch.ops.prim.device.default:
+            # In inference mode conv2d and linear come whole, and before 2.5 torch's counter knows their parts only.
+            with self:
+                result = func.decompose(*args, **(kwargs or {}))
+            if result is not NotImplemented:
+                return result
         inputs = {t.untyped_storage()._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         result = func(*args, **(kwargs or {}))
         self.include(result, known=inputs)
