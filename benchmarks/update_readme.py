@@ -10,7 +10,7 @@ from typing import Any
 from lineage.bench.ablation_report import ablation_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "ABLATIONS.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "ABLATIONS.md", ROOT / "benchmarks" / "VOC.md"]
 TITLES = {"rcnn": "R-CNN", "sppnet": "SPP-net", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN"}
 SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
