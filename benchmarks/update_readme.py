@@ -49,7 +49,7 @@ def table(results: dict[str, Any]) -> str:
 def plan_table(results: dict[str, Any]) -> str:
     """The cost of the papers' recipes on VOC2007, procedure by procedure."""
     lines = [
-        "| procedure | s a step, measured | steps | hours at that rate | TFLOPs a step | peak memory, GB "
+        "| procedure | s a step, measured | steps | hours at that rate | TFLOPs a step | peak memory so far, GB "
         f"| hours if {SUSTAINED} TFLOP/s were sustained (arithmetic) |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -60,7 +60,7 @@ def plan_table(results: dict[str, Any]) -> str:
             f"| {row['flops_per_step'] * row['steps'] / (SUSTAINED * 1e12) / 3600:.2g} |"
         )
     facts = (
-        f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} steps measured; {results['device']}, "
+        f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} step(s) of each measured; {results['device']}, "
         f"torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
     )
     return "\n".join([*lines, "", facts])
