@@ -60,8 +60,8 @@ def plan_table(results: dict[str, Any]) -> str:
             f"| {row['flops_per_step'] * row['steps'] / (SUSTAINED * 1e12) / 3600:.2g} |"
         )
     facts = (
-        f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} step(s) of each measured; {results['device']}, "
-        f"torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+        f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} step(s) of each measured; "
+        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
     )
     return "\n".join([*lines, "", facts])
 
