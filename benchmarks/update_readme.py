@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lineage.bench.ablation_report import ablation_markdown
+from lineage.bench.published import GENERATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "ABLATIONS.md", ROOT / "benchmarks" / "VOC.md"]
-TITLES = {"rcnn": "R-CNN", "sppnet": "SPP-net", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN"}
 SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
     "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs "
@@ -27,7 +27,7 @@ def table(results: dict[str, Any]) -> str:
         spread = f" ({min(values):.1f}-{max(values):.1f})" if len(values) > 1 else ""
         speedups = [row["speedup_with_proposals"], row["speedup_without_proposals"]]
         cells = [
-            TITLES[name],
+            GENERATIONS[name],
             f"{100 * row['map_mean']:.1f}{spread}",
             f"{row['ms_per_image']:.1f}",
             f"{row['ms_by_phase']['propose']:.1f}",

@@ -47,11 +47,12 @@ def main(
         table.add_section()
         table.add_row("mean", _percent(eleven.map), _percent(area.map))
         console.print(table)
-        console.print(_error_table(analyse_errors(detections, targets, dataset.classes)))
+        errors = analyse_errors(detections, targets, dataset.classes)
+        console.print(_error_table(errors))
         coco = evaluate_coco(detections, targets, len(dataset.classes))
         console.print("COCO: " + ", ".join(f"{name} {value:.1%}" for name, value in coco.items()), highlight=False)
         if out is not None:
-            _write(out, dataset, detections, targets, split)
+            _write(out, dataset, detections, targets, errors, split)
             console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", highlight=False)
 
 
@@ -63,11 +64,10 @@ def _detections(model: Path, data: str, split: str, device: Any, cache: Path) ->
     from lineage.data.proposals import cached_proposals
     from lineage.detectors import load_detector
 
-    if model.is_dir():
+    if model.is_dir() or model.suffix == ".json":
         dataset = open_dataset(data, split, cache / "data")
-        return dataset, read_comp4(model, dataset.ids, dataset.classes, split)
-    if model.suffix == ".json":
-        dataset = open_dataset(data, split, cache / "data")
+        if model.is_dir():
+            return dataset, read_comp4(model, dataset.ids, dataset.classes, split)
         return dataset, read_coco(model, len(dataset), len(dataset.classes))
     detector, _ = load_detector(model)
     detector.to(device)
@@ -92,15 +92,14 @@ def _error_table(errors: Any) -> Any:
     return table
 
 
-def _write(out: Path, dataset: Any, detections: list[Any], targets: list[Any], split: str) -> None:
+def _write(out: Path, dataset: Any, detections: list[Any], targets: list[Any], errors: Any, split: str) -> None:
     from lineage.common.checkpoint import write_atomically
-    from lineage.common.errors import analyse_errors
     from lineage.common.result_files import write_coco, write_comp4
     from lineage.viz import plot_errors
 
     write_comp4(detections, dataset.ids, dataset.classes, out, split)
     write_coco(detections, targets, dataset.ids, dataset.classes, out)
-    figure = plot_errors(analyse_errors(detections, targets, dataset.classes))
+    figure = plot_errors(errors)
     write_atomically(out / "errors.png", lambda path: figure.savefig(path, bbox_inches="tight"))
 
 

@@ -119,7 +119,7 @@ def run(experiment: Any, generations: list[str], seeds: list[int], console: Any)
     for name, row in measure(first_seed, images).items():
         rows[name].update(row)
     add_speedups(rows)
-    return {**_circumstances(experiment, seeds), "dataset": _dataset(train, test), "generations": rows}
+    return {**_circumstances(experiment, seeds), "dataset": e.dataset_facts(train, test), "generations": rows}
 
 
 def _training_row(trained: list[tuple[dict, Any]], detector: Any, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -140,10 +140,6 @@ def _training_row(trained: list[tuple[dict, Any]], detector: Any, classes: tuple
         "cache_bytes": round(statistics.mean(f["cache_bytes"] for f in facts)),
         "parameters": sum(tensor.numel() for tensor in detector.state_dict().values()),
     }
-
-
-def _dataset(train: Any, test: Any) -> dict[str, Any]:
-    return {"train_pictures": len(train), "test_pictures": len(test), "classes": list(train.classes)}
 
 
 def _circumstances(experiment: Any, seeds: list[int]) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from lineage.bench.report import Table, drawn, markdown_table, without_nan
+from lineage.bench.report import Table, as_json, drawn, markdown_table
 from lineage.common.checkpoint import write_atomically
 
 HEADER = ("", "mAP@0.5, %", "range", "mAP@0.7, %", "ms without proposals", "proposals", "published mAP@0.5")
@@ -62,7 +61,6 @@ def write_ablation(results: dict[str, Any], out: Path) -> list[Path]:
     """Write ablation-NAME.json and ablation-NAME.md into ``out``, each atomically; returns the paths."""
     name = f"ablation-{results['ablation']}"
     paths = [out / f"{name}.json", out / f"{name}.md"]
-    text = json.dumps(without_nan(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_atomically(paths[0], lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(paths[0], lambda path: path.write_text(as_json(results), encoding="utf-8"))
     write_atomically(paths[1], lambda path: path.write_text(ablation_markdown(results), encoding="utf-8"))
     return paths

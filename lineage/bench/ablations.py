@@ -22,16 +22,15 @@ from lineage.bench.experiment import (
     Experiment,
     Say,
     changed,
+    dataset_facts,
     evaluate_detector,
     region_proposals,
-    train_or_find,
     trained_detector,
 )  # fmt: skip
 from lineage.bench.measure import measure
 from lineage.common.evaluation import evaluate_voc
 from lineage.common.stages import stage
 from lineage.data.voc import VOCDataset
-from lineage.detectors import load_detector
 from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.truncated_svd import compress_fc
 from lineage.faster_rcnn.recipe import Recipe as FasterRecipe
@@ -312,7 +311,7 @@ def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) 
     }
     return {
         "ablation": name, "title": ablation.title, "source": ablation.source, "remark": ablation.remark,
-        "dataset": {"train_pictures": len(train), "test_pictures": len(test), "classes": list(train.classes)},
+        "dataset": dataset_facts(train, test),
         "variants": rows,
     }  # fmt: skip
 
@@ -327,9 +326,7 @@ def _detector_of(variant: Variant, setting: Setting) -> tuple[Any, list[Tensor] 
         detector, given = _unshared(setting)
     else:
         altered = dataclasses.replace(experiment, changes=changes)
-        detector, _ = trained_detector(
-            altered, variant.generation, seed, setting.train, setting.regions, setting.say
-        )  # fmt: skip
+        detector, _ = trained_detector(altered, variant.generation, seed, setting.train, setting.regions, setting.say)
     if variant.rebuild is not None:
         detector = variant.rebuild(detector, setting)
     detector.recipe = changed(detector.recipe, tuple(variant.test(detector.recipe).items()))
@@ -363,9 +360,7 @@ def _unshared(setting: Setting) -> tuple[Any, list[Tensor]]:
     }
     changes = tuple((name, getattr(faster, name)) for name in sorted(shared))
     on_rpn = dataclasses.replace(setting.experiment, changes=changes, regions="RPN")
-    path = train_or_find(on_rpn, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
-    detector, _ = load_detector(path, generation="fast_rcnn")
-    detector.to(setting.experiment.device)
+    detector, _ = trained_detector(on_rpn, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
     detector.__class__ = FastRCNNOnRPN
     detector.proposer = proposer
     with torch.inference_mode():

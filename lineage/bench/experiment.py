@@ -142,6 +142,11 @@ def fingerprint(dataset: VOCDataset) -> str:
     return digest.hexdigest()[:16]
 
 
+def dataset_facts(train: VOCDataset, test: VOCDataset) -> dict[str, Any]:
+    """What a results file says of its pictures."""
+    return {"train_pictures": len(train), "test_pictures": len(test), "classes": list(train.classes)}
+
+
 def code_fingerprint() -> str:
     """Of the sources that training depends on: a changed loss must not find yesterday's model."""
     root = Path(lineage.__file__).parent

@@ -285,7 +285,6 @@ def _hanging(mark: str, text: str) -> RichTable:
 def write_report(results: Results, out_dir: str | Path) -> list[Path]:
     """Write results.json, report.md and lineage.png into ``out_dir``, each atomically; returns the paths."""
     out = Path(out_dir)
-    text = json.dumps(without_nan(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     rows = {GENERATIONS[name]: results["generations"][name] for name in _names(results)}
     figure = plot_phase_bars(
         {name: {p: row["ms_by_phase"].get(p, 0.0) for p in PHASES} for name, row in rows.items()},
@@ -293,7 +292,7 @@ def write_report(results: Results, out_dir: str | Path) -> list[Path]:
         title=f"Time a picture and mAP: {results['data']}, {results['backbone']}, {results['device']}",
     )
     paths = [out / "results.json", out / "report.md", out / "lineage.png"]
-    write_atomically(paths[0], lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(paths[0], lambda path: path.write_text(as_json(results), encoding="utf-8"))
     write_atomically(paths[1], lambda path: path.write_text(markdown(results), encoding="utf-8"))
     write_atomically(paths[2], lambda path: figure.savefig(path))
     return paths
@@ -399,12 +398,17 @@ def _command(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-def without_nan(value: Any) -> Any:
+def as_json(results: Results) -> str:
+    """A results file's text."""
+    return json.dumps(_without_nan(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
     """JSON has no nan: it becomes null."""
     if isinstance(value, Mapping):
-        return {str(key): without_nan(item) for key, item in value.items()}
+        return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without_nan(item) for item in value]
+        return [_without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

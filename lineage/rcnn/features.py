@@ -89,9 +89,9 @@ def cache_features(
     """Fill the cache; shards already there (an interrupted run) are not computed again."""
     directory.mkdir(parents=True, exist_ok=True)
     cache = FeatureCache(directory, len(dataset), len(dataset.classes))
-    parts = []
+    shards, parts = cache.shards(), []
     for index in track(range(len(dataset)), label, len(dataset)):
-        path = cache.shards()[index // SHARD]
+        path = shards[index // SHARD]
         if not path.exists():
             parts.append(_features_of(*dataset[index], proposals[index], extract, len(dataset.classes), min_pair_iou))
             if len(parts) == SHARD or index == len(dataset) - 1:
