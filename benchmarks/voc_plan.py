@@ -7,7 +7,6 @@ Writes benchmarks/results/voc-plan-DEVICE.json; `python benchmarks/update_readme
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import resource
 import sys
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lineage.backbones import build_backbone
+from lineage.bench.experiment import changed
 from lineage.bench.measure import device_name
 from lineage.bench.versions import commit, versions
 from lineage.common.checkpoint import write_atomically
@@ -75,19 +75,16 @@ def procedures(device: torch.device) -> dict[str, tuple[str, int, Callable[[int]
     data, work = Synthetic(), Path(tempfile.mkdtemp())
     proposals: Any = data.proposals()
 
-    def detector_of(generation: str, **changes: Any) -> Any:
-        recipe = dataclasses.replace(named_recipe(generation, "paper"), **changes)
+    def detector_of(generation: str, *changes: tuple[str, Any]) -> Any:
+        recipe = changed(named_recipe(generation, "paper"), changes)
         return build_detector(generation, build_backbone("vgg16"), VOC_CLASSES, recipe).to(device)
 
-    def shortened(generation: str, name: str, steps: int) -> dict[str, Any]:
-        return {name: dataclasses.replace(getattr(named_recipe(generation, "paper"), name), steps=steps)}
-
     def rcnn(steps: int) -> None:
-        detector = detector_of("rcnn", **shortened("rcnn", "finetune", steps))
+        detector = detector_of("rcnn", ("finetune.steps", steps))
         finetune(detector.backbone, data, proposals, detector.recipe, seed=0)  # type: ignore[arg-type]
 
     def sppnet(steps: int) -> None:
-        detector = detector_of("sppnet", **shortened("sppnet", "finetune", steps))
+        detector = detector_of("sppnet", ("finetune.steps", steps))
         sppnet_train.finetune_fc(detector, data, proposals, 0, work / "spp.safetensors")  # type: ignore[arg-type]
 
     @torch.inference_mode()
@@ -103,16 +100,16 @@ def procedures(device: torch.device) -> dict[str, tuple[str, int, Callable[[int]
             detector.fc(detector.pool(*detector.convolve(image), proposals[0].to(device)))
 
     def fast(steps: int) -> None:
-        detector = detector_of("fast_rcnn", **shortened("fast_rcnn", "solver", steps))
+        detector = detector_of("fast_rcnn", ("solver.steps", steps))
         train_detector(detector, data, proposals, seed=0, work_dir=work)  # type: ignore[arg-type]
 
     def rpn(steps: int) -> None:
-        changes = shortened("faster_rcnn", "rpn_solver", steps)
-        train_detector(detector_of("faster_rcnn", procedure="rpn", **changes), data, None, seed=0, work_dir=work)  # type: ignore[arg-type]
+        detector = detector_of("faster_rcnn", ("procedure", "rpn"), ("rpn_solver.steps", steps))
+        train_detector(detector, data, None, seed=0, work_dir=work)  # type: ignore[arg-type]
 
     def joint(steps: int) -> None:
-        changes = shortened("faster_rcnn", "solver", steps)
-        train_detector(detector_of("faster_rcnn", procedure="joint", **changes), data, None, seed=0, work_dir=work)  # type: ignore[arg-type]
+        detector = detector_of("faster_rcnn", ("procedure", "joint"), ("solver.steps", steps))
+        train_detector(detector, data, None, seed=0, work_dir=work)  # type: ignore[arg-type]
 
     paper = {name: named_recipe(name, "paper") for name in ("rcnn", "sppnet", "fast_rcnn", "faster_rcnn")}
     return {
