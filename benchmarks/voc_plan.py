@@ -152,7 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=3, help="measured a procedure; 500 on a GPU")
-    parser.add_argument("--only", help="procedures whose name contains this")
+    parser.add_argument("--only", help="procedures whose name contains this; printed, and no file written")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     sppnet_train.KEPT_MAPS = 0  # of 5011 pictures a handful would be kept; of the four here all
@@ -171,6 +171,8 @@ def main() -> int:
             "flops_per_step": flops, "peak_memory_bytes": memory(device),
         }  # fmt: skip
         print(f"{name}: {seconds:.3f} s a step, {flops / 1e12:.2f} TFLOPs", flush=True)
+    if arguments.only:
+        return 0
     results = {
         "plan": "voc2007, vgg16", "device": device_name(device), "versions": versions(), "commit": commit(),
         "command": " ".join(["python benchmarks/voc_plan.py", *sys.argv[1:]]), "measured_steps": arguments.steps,
