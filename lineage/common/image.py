@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lineage.common.constants import constant
+
 MIN_SIDE = 32  # pixels
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,7 +32,7 @@ class Frame(NamedTuple):
         return boxes / self._factors(boxes)
 
     def _factors(self, boxes: Tensor) -> Tensor:
-        return boxes.new_tensor([self.scale_x, self.scale_y, self.scale_x, self.scale_y])
+        return constant((self.scale_x, self.scale_y, self.scale_x, self.scale_y), boxes)
 
 
 def check_image(image: Tensor) -> None:
@@ -42,14 +44,14 @@ def check_image(image: Tensor) -> None:
         raise ValueError(f"image: expected floats in 0..1, got {image.dtype}; divide by 255")
     if image.shape[1] < 1 or image.shape[2] < 1:
         raise ValueError(f"image: has no pixels, shape {tuple(image.shape)}")
-    low, high = float(image.min()), float(image.max())
+    low, high = torch.stack(image.aminmax()).tolist()
     if not (low >= -0.01 and high <= 1.01):  # also true of NaN
         raise ValueError(f"image: expected RGB in 0..1, got values in {low:.3g}..{high:.3g}")
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(pixels - mean) / std for (..., 3, H, W), ``mean`` and ``std`` a channel."""
-    return (pixels - pixels.new_tensor(mean)[:, None, None]).div_(pixels.new_tensor(std)[:, None, None])
+    return (pixels - constant(mean, pixels)[:, None, None]).div_(constant(std, pixels)[:, None, None])
 
 
 def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> float:

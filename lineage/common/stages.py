@@ -14,6 +14,7 @@ Without a trace a stage is an ordinary method call and costs nothing to speak of
 from __future__ import annotations
 
 import functools
+import math
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -34,6 +35,17 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _active: ContextVar[Trace | None] = ContextVar("lineage_trace", default=None)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a stage asks of the machine. Code of OpenCV's and numba's is not seen, but for what it returns."""
+
+    flops: int
+    convolution_flops: int  # of them
+    operators: int  # that touch memory: views are free
+    bytes_moved: int  # if each operator read its inputs from memory and wrote its outputs there
+    peak_memory_bytes: int
+
+
 @dataclass
 class StageRecord:
     """One call of one stage."""
@@ -43,8 +55,17 @@ class StageRecord:
     inputs: tuple[Any, ...]
     outputs: Any
     seconds: float
-    flops: int | None  # None when the trace did not count
-    peak_memory_bytes: int | None  # of its inputs and of all it made, alive at once; None when not counted
+    work: Work | None  # None when the trace did not count
+
+    @property
+    def flops(self) -> int | None:
+        """Floating-point operations, a multiply-add being two; None when the trace did not count."""
+        return None if self.work is None else self.work.flops
+
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """Of its inputs and of all it made, alive at once; None when the trace did not count."""
+        return None if self.work is None else self.work.peak_memory_bytes
 
 
 @dataclass
@@ -55,6 +76,7 @@ class Trace:
     count: bool
     keep_tensors: bool
     records: list[StageRecord] = field(default_factory=list)
+    clocks: list[_Clock] = field(default_factory=list, repr=False)  # one a record
 
     def __getitem__(self, name: str) -> StageRecord:
         """The last call of the stage called ``name``."""
@@ -69,11 +91,12 @@ class Trace:
         return [record.name for record in self.records]
 
     def total(self, what: str, by: str = "phase") -> dict[str, float]:
-        """Sum of ``what`` ("seconds" or "flops") by "phase" or by "name"."""
+        """Sum of ``what`` ("seconds", "flops" or another field of :class:`Work`) by "phase" or by "name"."""
         sums: dict[str, float] = {}
         for record in self.records:
             key = getattr(record, by)
-            sums[key] = sums.get(key, 0) + (getattr(record, what) or 0)
+            value = record.seconds if what == "seconds" else getattr(record.work, what, 0)
+            sums[key] = sums.get(key, 0) + value
         return sums
 
     @property
@@ -117,7 +140,7 @@ def stage(name: str, phase: str) -> Callable[[Method], Method]:
 
 @contextmanager
 def trace(detector: Any, *, count: bool = True, keep_tensors: bool = True) -> Iterator[Trace]:
-    """Record every stage call of ``detector``.
+    """Record every stage call of ``detector``; on a GPU the seconds are there when the trace has ended.
 
     Args:
         count: also count FLOPs and memory. Counting looks at every operator and slows small ones down,
@@ -130,39 +153,73 @@ def trace(detector: Any, *, count: bool = True, keep_tensors: bool = True) -> It
         yield result
     finally:
         _active.reset(token)
+        for record, clock in zip(result.records, result.clocks):
+            record.seconds = clock.read()
 
 
 def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, args: tuple, kwargs: dict) -> Any:
-    device = _device_of(self)
-    flop_counter, memory = FlopCounterMode(display=False), _MemoryCounter()
+    flop_counter, operators = FlopCounterMode(display=False), _OperatorCounter()
     with ExitStack() as stack:
         if active.count:
             stack.enter_context(flop_counter)
-            stack.enter_context(memory)  # the inner one, and so the first to see an operator
-            memory.include((args, kwargs))
-        _synchronise(device)
-        start = time.perf_counter()
+            stack.enter_context(operators)  # the inner one, and so the first to see an operator
+            operators.include((args, kwargs))
+        clock = _Clock(_device_of(self))
         outputs = method(self, *args, **kwargs)
-        _synchronise(device)
-        seconds = time.perf_counter() - start
-    memory.include(outputs)  # arrays of OpenCV's and numpy's became tensors without an operator
+        clock.stop()
+    operators.include(outputs)  # arrays of OpenCV's and numpy's became tensors without an operator
     inputs = (*args, *kwargs.values())
     if not active.keep_tensors:
         inputs, kept = tuple(describe(value) for value in inputs), describe(outputs)
     else:
         kept = outputs
-    flops = flop_counter.get_total_flops() if active.count else None
-    peak = memory.peak if active.count else None
-    active.records.append(StageRecord(name, phase, inputs, kept, seconds, flops, peak))
+    work = _work(flop_counter, operators) if active.count else None
+    active.records.append(StageRecord(name, phase, inputs, kept, clock.seconds, work))
+    active.clocks.append(clock)
     return outputs
 
 
-class _MemoryCounter(TorchDispatchMode):
-    """Live bytes of the tensors that operators return while it is on, and of those included, on any device."""
+def _work(flop_counter: FlopCounterMode, operators: _OperatorCounter) -> Work:
+    by_operator = flop_counter.get_flop_counts().get("Global", {})
+    convolutions = sum(flops for operator, flops in by_operator.items() if "convolution" in str(operator))
+    total = flop_counter.get_total_flops()
+    return Work(total, convolutions, operators.count, operators.moved, operators.peak)
+
+
+class _Clock:
+    """Seconds from its making to :meth:`stop`.
+
+    A GPU runs behind its host. Making the host wait at every stage would count that wait as the stage's, so a GPU's
+    clock is two events in its stream, read when the trace ends; until then :attr:`seconds` is nan.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.type == "cuda" else []
+        self.seconds = math.nan
+        if self.events:
+            self.events[0].record()
+        self.start = time.perf_counter()
+
+    def stop(self) -> None:
+        if self.events:
+            self.events[1].record()
+        else:
+            self.seconds = time.perf_counter() - self.start
+
+    def read(self) -> float:
+        """The seconds, after waiting for the GPU to have passed the stage."""
+        if self.events:
+            self.events[1].synchronize()
+            self.seconds = self.events[0].elapsed_time(self.events[1]) / 1e3
+        return self.seconds
+
+
+class _OperatorCounter(TorchDispatchMode):
+    """The operators that run while it is on, what they read and write, and the bytes alive at once, on any device."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.live = self.peak = 0
+        self.live = self.peak = self.count = self.moved = 0
         self._seen: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -174,6 +231,9 @@ class _MemoryCounter(TorchDispatchMode):
                 return result
         inputs = {t.untyped_storage()._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         result = func(*args, **(kwargs or {}))
+        if not _is_view(func):
+            self.count += 1
+            self.moved += sum(_bytes_touched(t) for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor))
         self.include(result, known=inputs)
         return result
 
@@ -197,6 +257,16 @@ class _MemoryCounter(TorchDispatchMode):
         self.live -= size
 
 
+def _is_view(func: Any) -> bool:
+    """Whether an operator only looks at its input's memory in another way."""
+    aliases = [returned.alias_info for returned in func._schema.returns]
+    return any(alias is not None and not alias.is_write for alias in aliases)
+
+
+def _bytes_touched(tensor: Tensor) -> int:
+    return min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor is read once
+
+
 def describe(value: Any) -> str:
     """A shape for a tensor, several for a container: ``(300, 4)`` or ``(300, 4) (300, 21)``."""
     if isinstance(value, str):
@@ -209,8 +279,3 @@ def _device_of(module: Any) -> torch.device:
     parameters = getattr(module, "parameters", None)
     parameter = next(iter(parameters()), None) if callable(parameters) else None
     return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lineage.backbones import Backbone
 from lineage.common.batches import ROIS, in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
+from lineage.common.constants import constant
 from lineage.common.image import Frame, as_channels_last, check_image, detect_each, stack_frames, to_frame
 from lineage.common.nms import suppress_per_class
 from lineage.common.stages import stage
@@ -101,7 +102,7 @@ class FastRCNN(nn.Module):
 
     @stage("offsets", phase="refine")
     def refine(self, fc7: Tensor, proposals: Tensor, image: Tensor) -> Tensor:
-        offsets = self.head.offsets(fc7) * fc7.new_tensor(self.recipe.target_stds)  # (R, C, 4)
+        offsets = self.head.offsets(fc7) * constant(self.recipe.target_stds, fc7)  # (R, C, 4)
         return clip_boxes_to_image(decode_boxes(offsets, proposals), image.shape[1:])
 
     @stage("nms", phase="suppress")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.boxes import encode_boxes
+from lineage.common.constants import constant
 from lineage.common.image import Frame
 from lineage.common.matching import label_regions
 from lineage.common.sampling import sample_balanced
@@ -25,7 +26,7 @@ def sample_rois(
     region = label_regions(proposals, target, foreground=recipe.foreground_iou, background=recipe.background_iou)
     rows = torch.cat(sample_balanced(region.kind, recipe.rois_per_image, recipe.foreground_fraction, generator))
     boxes, labels = region.boxes[rows], region.labels[rows]
-    offsets = encode_boxes(region.targets[rows], boxes) / boxes.new_tensor(recipe.target_stds)
+    offsets = encode_boxes(region.targets[rows], boxes) / constant(recipe.target_stds, boxes)
     return boxes, labels, offsets
 
 

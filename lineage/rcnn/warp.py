@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lineage.common.constants import constant
+
 
 def add_context(boxes: Tensor, size: int, context: int) -> Tensor:
     """Grow boxes (N, 4) so that, once warped to ``size``, ``context`` pixels surround the original box.
@@ -43,7 +45,7 @@ def warp_crops(image: Tensor, boxes: Tensor, size: int, context: int = 0) -> Ten
 def warp_crops_reference(image: Tensor, boxes: Tensor, size: int) -> Tensor:
     """The definition, as one sampling grid; also what a GPU runs, in one bulk call."""
     height, width = image.shape[1:]
-    extent = boxes.new_tensor([width, height])
+    extent = constant((width, height), boxes)
     theta = boxes.new_zeros(len(boxes), 2, 3)
     theta[:, [0, 1], [0, 1]] = (boxes[:, 2:] - boxes[:, :2]) / extent
     theta[:, :, 2] = (boxes[:, :2] + boxes[:, 2:]) / extent - 1

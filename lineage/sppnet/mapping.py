@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.boxes import box_area
+from lineage.common.constants import constant
 
 
 def window_to_cells(boxes: Tensor, stride: int, map_size: tuple[int, ...], offset: float = 0.0) -> Tensor:
@@ -29,7 +30,7 @@ def window_to_cells(boxes: Tensor, stride: int, map_size: tuple[int, ...], offse
     middle = (((boxes[:, :2] + boxes[:, 2:]) / 2 - offset) / stride).round()
     empty = last < first
     first, last = torch.where(empty, middle, first), torch.where(empty, middle, last)
-    limit = first.new_tensor([columns - 1, rows - 1])
+    limit = constant((columns - 1, rows - 1), first)
     return torch.cat([first.clamp(min=0).minimum(limit), last.clamp(min=0).minimum(limit)], dim=1).long()
 
 
@@ -39,5 +40,5 @@ def choose_scale(boxes: Tensor, factors: list[float], view: int) -> Tensor:
     Args:
         factors: by how much each scale enlarges the picture.
     """
-    areas = box_area(boxes)[:, None] * boxes.new_tensor(factors) ** 2  # (R, scales)
+    areas = box_area(boxes)[:, None] * constant(tuple(factors), boxes) ** 2  # (R, scales)
     return (areas - view**2).abs().argmin(dim=1)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -95,3 +97,64 @@ def test_asking_for_a_stage_that_did_not_run_names_those_that_did():
         toy(torch.rand(1, 8))
     with pytest.raises(KeyError, match="project, score"):
         t["warp"]
+
+
+class Twice(nn.Module):
+    @stage("twice", phase="features")
+    def twice(self, x):
+        return (x.view(10, 100).t() + x.view(10, 100).t()).relu_()
+
+
+def test_work_counts_operators_and_what_they_read_and_write():
+    toy = Twice()
+    with trace(toy) as t:
+        toy.twice(torch.ones(1000))
+    work = t["twice"].work
+    assert work.operators == 2  # views are free
+    assert work.bytes_moved == 4000 * (3 + 2)  # two read and one written; one read and written in place
+    assert t.total("operators", "name") == {"twice": 2}
+
+
+def test_convolutions_are_told_from_matrix_products():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(2, 3, 1, bias=False), nn.Linear(3, 5, bias=False)
+
+        @stage("both", phase="features")
+        def both(self, x):
+            return self.fc(self.conv(x).mean(dim=(2, 3)))
+
+    both = Both()
+    for context in (torch.inference_mode(), torch.no_grad()):
+        with context, trace(both) as t:
+            both.both(torch.rand(1, 2, 4, 4))
+        assert t["both"].work.convolution_flops == 2 * 2 * 3 * 16
+        assert t["both"].flops == 2 * 2 * 3 * 16 + 2 * 3 * 5
+
+
+def test_a_gpus_seconds_are_read_when_the_trace_has_ended(monkeypatch):
+    class Event:  # of a GPU that runs one tick a recorded event, and behind its host
+        ticks = 0
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            Event.ticks += 1
+            self.tick, self.passed = Event.ticks, False
+
+        def synchronize(self):
+            self.passed = True
+
+        def elapsed_time(self, end):
+            assert end.passed
+            return 1000.0 * (end.tick - self.tick)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr("lineage.common.stages._device_of", lambda module: torch.device("cuda"))
+    toy = Toy()
+    with trace(toy, count=False) as t:
+        toy(torch.rand(1, 8))
+        assert math.isnan(t["project"].seconds)
+    assert t["project"].seconds == 1.0
