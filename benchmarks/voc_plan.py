@@ -21,9 +21,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lineage.backbones import build_backbone
+from lineage.bench.circumstances import circumstances
 from lineage.bench.experiment import changed
-from lineage.bench.measure import device_name
-from lineage.bench.versions import commit, versions
 from lineage.common.checkpoint import write_atomically
 from lineage.data.voc import VOC_CLASSES
 from lineage.detectors import build_detector, named_recipe, train_detector
@@ -174,9 +173,8 @@ def main() -> int:
     if arguments.only:
         return 0
     results = {
-        "plan": "voc2007, vgg16", "device": device_name(device), "versions": versions(), "commit": commit(),
-        "command": " ".join(["python benchmarks/voc_plan.py", *sys.argv[1:]]), "measured_steps": arguments.steps,
-        "procedures": rows,
+        "plan": "voc2007, vgg16", **circumstances("python benchmarks/voc_plan.py", device),
+        "measured_steps": arguments.steps, "procedures": rows,
     }  # fmt: skip
     out = ROOT / "benchmarks" / "results" / f"voc-plan-{device.type}.json"
     write_atomically(out, lambda path: path.write_text(json.dumps(results, indent=1) + "\n"))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from lineage.bench.experiment import Experiment
 
+ALL_GENERATIONS = "rcnn,sppnet,fast_rcnn,faster_rcnn"
+Generations = Annotated[str, typer.Option(help="comma-separated")]
 Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, voc0712, or a folder in VOC layout")]
 BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resnet18, resnet50 or efficientnet_lite0")]
 Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
@@ -102,6 +104,21 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"{option}: {value!r} is none of {', '.join(choices)}")
     return value
+
+
+def chosen_generations(names: str) -> list[str]:
+    """Comma-separated generations in the papers' order.
+
+    Raises:
+        ValueError: a name that is none of the four, or no name.
+    """
+    from lineage.detectors import GENERATIONS
+
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in GENERATIONS]
+    if unknown or not wanted:
+        raise ValueError(f"--generations: {', '.join(unknown) or 'nothing'} is none of {', '.join(GENERATIONS)}")
+    return [name for name in GENERATIONS if name in wanted]
 
 
 def make_experiment(

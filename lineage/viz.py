@@ -334,6 +334,31 @@ def plot_phase_bars(
     return figure
 
 
+def plot_scaling(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], *, title: str = "Milliseconds a picture"
+) -> Figure:
+    """How time grows with what is asked for: one panel a quantity, one line a generation.
+
+    Args:
+        curves: {quantity: {generation: [(quantity, milliseconds), ...]}}.
+    """
+    figure = _new_figure(width=3.6 * len(curves), height=3.4)
+    axes = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for ax, (quantity, lines) in zip(axes, curves.items()):
+        for i, (name, points) in enumerate(lines.items()):
+            x, y = zip(*points)
+            marker, style = "os^D"[i % 4], ("solid", "dashed", "dashdot", "dotted")[i % 4]
+            ax.plot(x, y, marker=marker, linestyle=style, color=PALETTE[(1, 0, 2, 4)[i % 4]], label=name)
+        ax.set(yscale="log", xlabel=quantity)
+        ax.set_xlim(left=0)
+        ax.grid(alpha=0.35, which="both", axis="y")
+    axes[0].set_ylabel("milliseconds a picture (logarithmic)")
+    axes[0].yaxis.set_major_formatter(lambda ms, _: milliseconds(ms))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
 def milliseconds(value: float) -> str:
     """Three digits or so: 1234, 56.7, 0.89."""
     if value == 0:

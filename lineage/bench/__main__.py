@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +25,7 @@ app = cli.new_app()
 @app.command()
 def main(
     data: cli.Data = "shapes",
-    generations: Annotated[str, typer.Option(help="comma-separated")] = "rcnn,sppnet,fast_rcnn,faster_rcnn",
+    generations: cli.Generations = cli.ALL_GENERATIONS,
     backbone: cli.BackboneName = "tiny",
     weights: cli.Weights = "imagenet",
     preprocessing: cli.Preprocessing = None,
@@ -46,6 +45,7 @@ def main(
     cache: cli.Cache = None,
     ablation: Annotated[str | None, typer.Option(help=f"not the race, but one of: {', '.join(ABLATION_NAMES)}")] = None,
     quick_check: Annotated[bool, typer.Option("--quick-check", help="the whole path, tiny, in under a minute")] = False,
+    timing: Annotated[bool, typer.Option("--timing", help="no training, time alone; see --timing --help")] = False,
 ) -> None:
     """Train R-CNN, SPP-net, Fast R-CNN and Faster R-CNN on the same pictures; measure them side by side."""
     from rich.console import Console
@@ -54,7 +54,8 @@ def main(
     with cli.command(console):
         from lineage.bench.report import print_table, write_report
 
-        names = _chosen(generations)
+        assert not timing, "bench() hands --timing over"
+        names = cli.chosen_generations(generations)
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
         experiment = cli.make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
@@ -79,16 +80,6 @@ def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: An
     results = {**_circumstances(experiment, seeds), **results}
     print_ablation(results, console)
     console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", highlight=False)
-
-
-def _chosen(generations: str) -> list[str]:
-    from lineage.detectors import GENERATIONS
-
-    names = [name.strip() for name in generations.split(",") if name.strip()]
-    unknown = [name for name in names if name not in GENERATIONS]
-    if unknown or not names:
-        raise ValueError(f"--generations: {', '.join(unknown) or 'nothing'} is none of {', '.join(GENERATIONS)}")
-    return [name for name in GENERATIONS if name in names]
 
 
 def run(experiment: Any, generations: list[str], seeds: list[int], console: Any) -> dict[str, Any]:
@@ -143,16 +134,11 @@ def _training_row(trained: list[tuple[dict, Any]], detector: Any, classes: tuple
 
 
 def _circumstances(experiment: Any, seeds: list[int]) -> dict[str, Any]:
-    from lineage.bench.measure import device_name
-    from lineage.bench.versions import commit, versions
+    from lineage.bench.circumstances import circumstances
 
     limit = experiment.proposal_settings(_rcnn_proposals(experiment)).limit
     return {
-        "device": device_name(experiment.device),
-        "versions": versions(),
-        "commit": commit(),
-        "command": " ".join(["python -m lineage.bench", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **circumstances("python -m lineage.bench", experiment.device),
         "data": Path(experiment.data).name,
         "backbone": experiment.backbone,
         "recipe": experiment.recipe,
@@ -167,5 +153,14 @@ def _rcnn_proposals(experiment: Any) -> Any:
     return named_recipe("rcnn", experiment.recipe).proposals
 
 
-if __name__ == "__main__":
+def bench() -> None:
+    """The race, or with --timing the stopwatch alone, which has options of its own."""
+    if "--timing" in sys.argv[1:]:
+        from lineage.bench.timing_command import app as timing_app
+
+        timing_app()
     app()
+
+
+if __name__ == "__main__":
+    bench()

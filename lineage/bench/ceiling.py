@@ -36,7 +36,7 @@ class Ceiling:
         }
 
 
-def timed(function: Callable[[], object], device: torch.device) -> float:
+def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call; on a GPU between two events, so that the host's wait is not in it."""
     if device.type != "cuda":
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def measure_ceiling(device: torch.device, dtype: torch.dtype = torch.float32) ->
 
     def best(function: Callable[[], object]) -> float:
         function()
-        return min(timed(function, device) for _ in range(ROUNDS))
+        return min(seconds_of(function, device) for _ in range(ROUNDS))
 
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     matmul = 2 * side**3 / best(lambda: a @ b)

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lineage.common.progress import progress_bar
@@ -60,7 +59,7 @@ def _summary(timed: list[Trace], counted: list[Trace]) -> dict[str, Any]:
         "heavy_stage": heavy,
         "heavy_flops_per_second": flops_by_stage[heavy] / (ms_by_stage[heavy] / 1e3),
         "peak_memory_bytes": max(t.peak_memory_bytes for t in counted),
-        "proposals_mean": statistics.mean(_proposals(t) for t in timed),
+        "proposals_mean": statistics.mean(proposals_of(t) for t in timed),
     }
 
 
@@ -74,7 +73,7 @@ def _mean_flops(traces: list[Trace], by: str) -> dict[str, int]:
     return {key: round(statistics.mean(total.get(key, 0) for total in totals)) for key in totals[0]}
 
 
-def _proposals(t: Trace) -> int:
+def proposals_of(t: Trace) -> int:
     """How many boxes the propose phase gave."""
     record = next(record for record in t.records if record.phase == "propose")
     return int(str(record.outputs).strip("()").split(",")[0])
@@ -86,22 +85,3 @@ def add_speedups(generations: dict[str, dict[str, Any]]) -> None:
     for row in generations.values():
         for kind, field in (("with", "ms_per_image"), ("without", "ms_per_image_without_proposals")):
             row[f"speedup_{kind}_proposals"] = first[field] / row[field] if first else None
-
-
-def device_name(device: torch.device) -> str:
-    """The device as a reader would name it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
-
-
-def _cpu_model() -> str:
-    import platform
-    from pathlib import Path
-
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -234,12 +235,9 @@ def facts(results: Results) -> list[tuple[str, str]]:
 
 def print_table(results: Results, console: Console) -> None:
     """Print facts, three tables and their footnotes within 100 columns (a narrower terminal folds cells)."""
-    before = console.width
-    if not console.is_terminal:  # a pipe or a file: rich would assume 80
-        console.width = WIDTH
-    try:
+    with wide(console):
         for key, value in facts(results):
-            console.print(_hanging(f"{key:<9}", value), width=WIDTH)
+            console.print(hanging(f"{key:<9}", value), width=WIDTH)
         for table in tables(results):
             console.print()
             console.print(drawn(table), width=WIDTH)
@@ -252,7 +250,17 @@ def print_table(results: Results, console: Console) -> None:
             if heading and lines:
                 console.print(Text(heading))
             for line in lines:
-                console.print(_hanging("- ", line), width=WIDTH)
+                console.print(hanging("- ", line), width=WIDTH)
+
+
+@contextmanager
+def wide(console: Console) -> Iterator[None]:
+    """A pipe or a file gets :data:`WIDTH` columns, where rich would assume 80."""
+    before = console.width
+    if not console.is_terminal:
+        console.width = WIDTH
+    try:
+        yield
     finally:
         console.width = before
 
@@ -270,7 +278,7 @@ def drawn(table: Table) -> RichTable:
     return rich_table
 
 
-def _hanging(mark: str, text: str) -> RichTable:
+def hanging(mark: str, text: str) -> RichTable:
     """Text whose second line starts beneath its first."""
     grid = RichTable.grid(padding=0)
     grid.add_column(width=len(mark))

@@ -4,10 +4,41 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 PACKAGES = ("lineage", "torch", "torchvision", "numpy", "scikit-learn", "opencv-python-headless", "numba")
+
+
+def circumstances(program: str, device: torch.device) -> dict[str, str | dict[str, str]]:
+    """The head of every results file: device, versions, commit, and how ``program`` was called."""
+    return {
+        "device": device_name(device),
+        "versions": versions(),
+        "commit": commit(),
+        "command": " ".join([program, *sys.argv[1:]]),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a reader would name it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
