@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD
+from lineage.common.linear import use_our_linear
 
 
 class Backbone(nn.Module):
@@ -39,6 +40,7 @@ class Backbone(nn.Module):
         frozen: int = 0,
     ) -> None:
         super().__init__()
+        use_our_linear(fc)
         self.name, self.conv, self.fc = name, conv, fc
         self.stride, self.offset, self.channels = stride, offset, channels
         self.pool_size, self.features, self.crop_size = pool_size, features, crop_size

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
+from lineage.common.linear import Linear
 
 
 class Head(nn.Module):
@@ -17,8 +18,8 @@ class Head(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.fc = backbone.fc
-        self.cls_score = nn.Linear(backbone.features, num_classes + 1)
-        self.bbox_pred = nn.Linear(backbone.features, num_classes * 4)
+        self.cls_score = Linear(backbone.features, num_classes + 1)
+        self.bbox_pred = Linear(backbone.features, num_classes * 4)
         nn.init.normal_(self.cls_score.weight, std=class_std, generator=generator)
         nn.init.normal_(self.bbox_pred.weight, std=offset_std, generator=generator)
         nn.init.zeros_(self.cls_score.bias)

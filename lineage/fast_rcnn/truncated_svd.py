@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from lineage.common.linear import Linear
+
 
 def truncate(layer: nn.Linear, rank: int) -> nn.Sequential:
     """W (u x v) ~ U diag(s) V^T with the ``rank`` largest singular values: two layers, rank (u + v) weights.
@@ -18,8 +20,8 @@ def truncate(layer: nn.Linear, rank: int) -> nn.Sequential:
     if not 1 <= rank <= largest:
         raise ValueError(f"truncated SVD: rank {rank} is not in 1..{largest}")
     u, s, vt = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
-    first = nn.Linear(layer.in_features, rank, bias=False, device=layer.weight.device)
-    second = nn.Linear(rank, layer.out_features, device=layer.weight.device)
+    first = Linear(layer.in_features, rank, bias=False, device=layer.weight.device)
+    second = Linear(rank, layer.out_features, device=layer.weight.device)
     with torch.no_grad():
         first.weight.copy_(s[:rank, None] * vt[:rank])
         second.weight.copy_(u[:, :rank])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.common.boxes import decode_boxes
+from lineage.common.linear import linear
 
 
 class BoxRegressors(nn.Module):
@@ -25,8 +26,9 @@ class BoxRegressors(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, features: Tensor, proposals: Tensor) -> Tensor:
-        flat = (features.flatten(1) * self.scale) @ self.weight.flatten(1)  # (R, C * 4)
-        offsets = flat.view(len(features), *self.bias.shape) + self.bias  # (R, C, 4)
+        weight = self.weight.flatten(1).T * self.scale  # (C * 4, D)
+        flat = linear(features.flatten(1), weight, self.bias.flatten())  # (R, C * 4)
+        offsets = flat.view(len(features), *self.bias.shape)  # (R, C, 4)
         return decode_boxes(offsets, proposals)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lineage.common.linear import linear
 from lineage.rcnn.recipe import SVMSettings
 
 
@@ -40,7 +41,7 @@ class LinearSVMs(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.addmm(self.bias, features * self.scale, self.weight.T)
+        return linear(features, self.weight * self.scale, self.bias)
 
 
 @dataclass

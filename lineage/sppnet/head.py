@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lineage.backbones import Backbone
 from lineage.common.batches import ROIS, in_batches
+from lineage.common.linear import Linear
 
 
 class PyramidHead(nn.Module):
@@ -30,7 +31,7 @@ class PyramidHead(nn.Module):
         self.widened = len(layers) > 1 and isinstance(layers[0], nn.Flatten) and isinstance(layers[1], nn.Linear)
         if self.widened:
             fc6 = cast(nn.Linear, layers[1])
-            wide = nn.Linear(fc6.in_features + coarse_bins, fc6.out_features)
+            wide = Linear(fc6.in_features + coarse_bins, fc6.out_features)
             with torch.no_grad():
                 wide.weight.zero_()
                 wide.weight[:, : fc6.in_features] = fc6.weight
@@ -38,7 +39,7 @@ class PyramidHead(nn.Module):
             self.fc = nn.Sequential(wide, *layers[2:])
         else:
             self.fc = backbone.fc
-            self.coarse = nn.Linear(coarse_bins, backbone.features)
+            self.coarse = Linear(coarse_bins, backbone.features)
             nn.init.zeros_(self.coarse.weight)
             nn.init.zeros_(self.coarse.bias)
 

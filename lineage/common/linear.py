@@ -1,0 +1,99 @@
+"""Matrix products with a layer's weights, by the quickest library that torch carries.
+
+On a CPU torch's own choice for float32 is MKL, which reaches less than half of what oneDNN does on a processor that is
+not Intel's (benchmarks/NOTES.md). oneDNN is asked for by handing it tensors in its own layout; operators of our own
+around that keep such tensors from whoever looks on: a trace, a FLOP counter, torch.compile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import register_flop_formula
+
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+WORTH_IT = 2**22  # multiply-adds: fewer take less time than calling an operator written in Python, some 30 µs
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``x @ weight.T + bias``: (N, D), (E, D), (E,) -> (N, E). Differentiable; F.linear's numbers but for rounding."""
+    small = x.numel() * len(weight) < WORTH_IT
+    if small or x.device.type != "cpu" or x.dtype != torch.float32 or not HAS_ONEDNN:
+        return F.linear(x, weight, bias)
+    return torch.ops.lineage.linear(x, weight, bias)
+
+
+class Linear(nn.Linear):
+    """torch's Linear, with its product computed by :func:`linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
+
+
+def use_our_linear(module: nn.Module) -> None:
+    """Replace every nn.Linear in ``module`` by a :class:`Linear` with the same parameters."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            ours = Linear(child.in_features, child.out_features, child.bias is not None, device="meta")
+            ours.weight, ours.bias = child.weight, child.bias
+            setattr(module, name, ours)
+        else:
+            use_our_linear(child)
+
+
+# ---- the operators ----------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("lineage::linear", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.linear(x.to_mkldnn(), weight, bias).to_dense()
+
+
+@torch.library.custom_op(
+    "lineage::linear_input_gradient", mutates_args=(), schema="(Tensor gradient, Tensor weight) -> Tensor"
+)
+def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    shape = [len(gradient), weight.shape[1]]
+    return torch.ops.aten.mkldnn_linear_backward_input(shape, gradient.contiguous().to_mkldnn(), weight).to_dense()
+
+
+@torch.library.custom_op(
+    "lineage::linear_weight_gradient", mutates_args=(), schema="(Tensor gradient, Tensor x, Tensor weight) -> Tensor"
+)
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    inputs = gradient.contiguous().to_mkldnn(), x.to_mkldnn(), weight, False
+    return torch.ops.aten.mkldnn_linear_backward_weights(*inputs)[0].to_dense()
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, _ = inputs
+    ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
+    ctx.weight = weight.detach()  # its shape and layout, which the operator asks for
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    x, weight = ctx.saved_tensors
+    return (
+        torch.ops.lineage.linear_input_gradient(gradient, weight) if ctx.needs_input_grad[0] else None,
+        torch.ops.lineage.linear_weight_gradient(gradient, x, ctx.weight) if ctx.needs_input_grad[1] else None,
+        gradient.sum(dim=0) if ctx.needs_input_grad[2] else None,
+    )
+
+
+_forward.register_autograd(_backward, setup_context=_remember)
+_forward.register_fake(lambda x, weight, bias: x.new_empty(len(x), len(weight)))
+_input_gradient.register_fake(lambda gradient, weight: gradient.new_empty(len(gradient), weight.shape[1]))
+_weight_gradient.register_fake(lambda gradient, x, weight: torch.empty_like(weight))
+
+
+@register_flop_formula(torch.ops.lineage.linear)
+def _forward_flops(x: tuple[int, ...], weight: tuple[int, ...], *_: object, **__: object) -> int:
+    return 2 * x[0] * weight[0] * weight[1]
+
+
+@register_flop_formula([torch.ops.lineage.linear_input_gradient, torch.ops.lineage.linear_weight_gradient])
+def _gradient_flops(gradient: tuple[int, ...], other: tuple[int, ...], *_: object, **__: object) -> int:
+    return 2 * gradient[0] * gradient[1] * other[1]
