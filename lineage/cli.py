@@ -56,7 +56,7 @@ def command(console: Console) -> Iterator[None]:
     from lineage.common.optimise import TrainingError
     from lineage.data.proposals import ProposalError
 
-    _keep_freed_memory()
+    keep_freed_memory()
     _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", highlight=False, soft_wrap=True)
     try:
@@ -81,7 +81,7 @@ def _print_log(console: Console) -> None:
     log.handlers = [ToConsole()]
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep large blocks for the next step instead of handing their pages back and fetching zeroed ones.
 
     A training step allocates the same blocks each time; up to 4000 page faults a step cost it a tenth of its time.

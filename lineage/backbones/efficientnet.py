@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,16 +24,24 @@ STEM, HEAD = 32, 1280
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: with stride 2, more on the right and below."""
+    """A convolution padded as TensorFlow's SAME: with stride 2, one more on the right and below.
+
+    A row of zeros in the kernel does what a row less of padding would, without a copy of the input. Its gradient is
+    computed slower than the input is copied, so where one is wanted the input is padded (benchmarks/NOTES.md).
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         pads = []
         for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1]):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
-        if pads[0] != pads[1] or pads[2] != pads[3]:
-            return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
-        return F.conv2d(input, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups)
+        left, right, top, bottom = pads
+        weight = self.weight
+        if (left, top) != (right, bottom):
+            if torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad):
+                return F.conv2d(F.pad(input, pads), weight, self.bias, self.stride, 0, 1, self.groups)
+            weight = F.pad(weight, (right - left, 0, bottom - top, 0))
+        return F.conv2d(input, weight, self.bias, self.stride, (bottom, right), 1, self.groups)
 
 
 class InvertedResidual(nn.Module):

@@ -6,13 +6,17 @@ channel by channel, ours cell by cell with the channels side by side in memory (
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchvision
 from numba import njit
 from torch import Tensor
+
+WINDOWS_IN_CACHE = 16  # whose bins, 6 x 6 of 512 channels, take 1.2 MB
 
 
 def max_pool_windows(
@@ -37,6 +41,49 @@ def max_pool_windows(
         windows[:, 1:].detach(), output_size, spatial_scale, (features.shape[2], features.shape[3])
     )
     return _MaxPool.apply(features, windows[:, 0].long(), rows, columns)
+
+
+def max_pool_pyramid(features: Tensor, windows: Tensor, levels: tuple[int, ...]) -> list[Tensor]:
+    """:func:`max_pool_windows` with n x n bins for each n of ``levels``: one (R, C, n, n) a level.
+
+    A bin is the union of finer ones where a finer level is a multiple: then its maximum is theirs, provided that the
+    windows lie on the map, where no bin is empty.
+    """
+    learning = features.requires_grad and torch.is_grad_enabled()
+    if learning or features.device.type != "cpu" or features.dtype != torch.float32:
+        pooled: dict[int, Tensor] = {}
+        for level in sorted(levels, reverse=True):
+            finer = _multiple(level, pooled)
+            if finer is None:
+                pooled[level] = max_pool_windows(features, windows, (level, level))
+            else:
+                pooled[level] = F.max_pool2d(pooled[finer], finer // level)
+        return [pooled[level] for level in levels]
+    return _pyramid_on_cpu(features, windows, levels)
+
+
+def _multiple(level: int, levels: Iterable[int]) -> int | None:
+    """The smallest of ``levels`` that is a multiple of ``level``."""
+    return min((n for n in levels if n > level and n % level == 0), default=None)
+
+
+def _pyramid_on_cpu(features: Tensor, windows: Tensor, levels: tuple[int, ...]) -> list[Tensor]:
+    """A few windows at a time, so that their fine bins are still in the cache when the coarse ones are made of them."""
+    cells = features.permute(0, 2, 3, 1).contiguous().numpy()  # (B, H, W, C): no copy where it is channels_last
+    pictures, size = windows[:, 0].long().numpy(), (features.shape[2], features.shape[3])
+    pooled = {n: np.empty((len(windows), n, n, features.shape[1]), np.float32) for n in sorted(levels, reverse=True)}
+    finer_of = {level: _multiple(level, pooled) for level in pooled}
+    edges = {n: bin_edges(windows[:, 1:], (n, n), 1.0, size) for n, finer in finer_of.items() if finer is None}
+    for first in range(0, len(windows), WINDOWS_IN_CACHE):
+        here = slice(first, first + WINDOWS_IN_CACHE)
+        for level, finer in finer_of.items():
+            output = pooled[level][here]
+            if finer is None:
+                rows, columns = (edge[:, here].contiguous().numpy() for edge in edges[level])
+                _pool(cells, pictures[here], rows, columns, output, np.empty((0, level, level, 0), np.int32))
+            else:
+                _coarsen(pooled[finer][here], output)
+    return [torch.from_numpy(pooled[level]).permute(0, 3, 1, 2) for level in levels]
 
 
 def bin_edges(
@@ -111,6 +158,27 @@ def _pool(cells, pictures, rows, columns, pooled, winners):  # type: ignore[no-u
                             better = values[c] > best[c]
                             best[c] = values[c] if better else best[c]
                             winner[c] = cell if better else winner[c]
+
+
+@njit(cache=True, nogil=True)
+def _coarsen(fine, coarse):  # type: ignore[no-untyped-def]
+    """The maxima of each square of fine bins. Two bins a pass over the channels, to write the result half as often."""
+    side, channels = fine.shape[1] // coarse.shape[1], fine.shape[3]
+    bins = side * side
+    for r in range(coarse.shape[0]):
+        for i in range(coarse.shape[1]):
+            for j in range(coarse.shape[2]):
+                best = coarse[r, i, j]  # (C,)
+                for k in range(0, bins, 2):
+                    a = fine[r, i * side + k // side, j * side + k % side]
+                    last = min(k + 1, bins - 1)
+                    b = fine[r, i * side + last // side, j * side + last % side]
+                    if k == 0:
+                        for c in range(channels):
+                            best[c] = max(a[c], b[c])
+                    else:
+                        for c in range(channels):
+                            best[c] = max(max(a[c], b[c]), best[c])
 
 
 @njit(cache=True, nogil=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from lineage.common.max_pool import max_pool_windows
+from lineage.common.max_pool import max_pool_pyramid
 
 
 def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...]) -> list[Tensor]:
@@ -24,14 +23,7 @@ def spatial_pyramid_pool(features: Tensor, cells: Tensor, levels: tuple[int, ...
         one (R, C, n, n) a level.
     """
     rois = torch.cat([cells.new_zeros(len(cells), 1), cells], dim=1).to(features.dtype)  # (R, 5)
-    pooled: dict[int, Tensor] = {}
-    for level in sorted(levels, reverse=True):
-        finer = next((n for n in pooled if n % level == 0), None)
-        if finer is None:
-            pooled[level] = max_pool_windows(features, rois, (level, level))
-        else:  # a bin is the union of finer ones, so its maximum is theirs
-            pooled[level] = F.max_pool2d(pooled[finer], finer // level)
-    return [pooled[level] for level in levels]  # (R, C, n, n) each
+    return max_pool_pyramid(features, rois, levels)  # (R, C, n, n) each
 
 
 def spatial_pyramid_pool_reference(features: Tensor, cells: Tensor, levels: tuple[int, ...]) -> list[Tensor]:

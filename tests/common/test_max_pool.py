@@ -4,7 +4,7 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.common.max_pool import max_pool_windows
+from lineage.common.max_pool import max_pool_pyramid, max_pool_windows
 
 
 def random_windows(generator, count, pictures, size):
@@ -69,3 +69,17 @@ def test_the_second_picture_gets_its_own_gradient():
     expected = torch.zeros(2, 1, 4, 4)
     expected[1, 0, 3, 2] = 1
     assert torch.equal(features.grad, expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(4, 2, 1), (6, 3, 2, 1), (7, 3, 2, 1), (1, 2, 4)]))
+def test_a_pyramid_is_its_levels_pooled_one_by_one_whether_it_learns_or_not(seed, levels):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(2, 5, 13, 17, generator=generator)
+    windows = random_windows(generator, 37, 2, 8).round()  # on the map
+    expected = [max_pool_windows(features, windows, (level, level)) for level in levels]
+    for maps in (features, features.clone().requires_grad_()):
+        pooled = max_pool_pyramid(maps, windows, levels)
+        assert [one.shape for one in pooled] == [one.shape for one in expected]
+        assert all(torch.equal(one, other) for one, other in zip(pooled, expected))
+    sum(one.sum() for one in pooled).backward()
+    assert maps.grad.sum() == 37 * 5 * sum(level**2 for level in levels)
