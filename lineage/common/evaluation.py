@@ -21,6 +21,7 @@ from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 Picture = Mapping[str, Tensor]  # one picture's detections or targets
 
 
@@ -205,14 +206,15 @@ def flatten(
 
 def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes: int) -> Flat:
     for number, picture in enumerate(pictures):
-        _check_picture(f"{kind}[{number}]", picture, extra)
-    lengths = [len(picture["labels"]) for picture in pictures]
+        _check_picture(kind, number, picture, extra)
+    lengths = [picture["labels"].shape[0] for picture in pictures]
     owner = np.repeat(np.arange(len(pictures)), lengths)  # (N,) the picture of each row
 
     def column(field: str, dtype: torch.dtype, shape: tuple[int, ...]) -> npt.NDArray:
         if not pictures:
             return torch.zeros(shape, dtype=dtype).numpy()
-        return torch.cat([p[field].detach() for p in pictures]).to("cpu", dtype).numpy()
+        with torch.no_grad():
+            return torch.cat([p[field] for p in pictures]).to("cpu", dtype).numpy()
 
     boxes, labels = column("boxes", torch.float64, (0, 4)), column("labels", torch.int64, (0,))
 
@@ -234,22 +236,24 @@ def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes
     return Flat(boxes, labels, owner, scores, difficult)
 
 
-def _check_picture(where: str, picture: Picture, extra: str) -> None:
-    for field in ("boxes", "labels", extra):
-        if not isinstance(picture.get(field), Tensor):
-            raise ValueError(f"{where}[{field!r}]: expected a tensor, got {picture.get(field)!r}")
-    boxes, labels, last = picture["boxes"], picture["labels"], picture[extra]
-    if boxes.dim() != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{where}['boxes']: expected shape (N, 4), got {tuple(boxes.shape)}")
-    for field, values in (("labels", labels), (extra, last)):
-        if values.dim() != 1 or len(values) != len(boxes):
-            raise ValueError(f"{where}[{field!r}]: expected shape ({len(boxes)},), got {tuple(values.shape)}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"{where}['labels']: expected integers, got {labels.dtype}")
+def _check_picture(kind: str, number: int, picture: Picture, extra: str) -> None:
+    boxes, labels, last = picture.get("boxes"), picture.get("labels"), picture.get(extra)
+    for field, value in (("boxes", boxes), ("labels", labels), (extra, last)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{kind}[{number}][{field!r}]: expected a tensor, got {value!r}")
+    assert boxes is not None and labels is not None and last is not None
+    size = boxes.shape
+    if len(size) != 2 or size[1] != 4:
+        raise ValueError(f"{kind}[{number}]['boxes']: expected shape (N, 4), got {tuple(size)}")
+    for field, value in (("labels", labels), (extra, last)):
+        if value.shape != size[:1]:
+            raise ValueError(f"{kind}[{number}][{field!r}]: expected shape ({size[0]},), got {tuple(value.shape)}")
+    if labels.dtype not in INTEGERS:
+        raise ValueError(f"{kind}[{number}]['labels']: expected integers, got {labels.dtype}")
     if extra == "difficult" and last.dtype != torch.bool:
-        raise ValueError(f"{where}['difficult']: expected torch.bool, got {last.dtype}")
+        raise ValueError(f"{kind}[{number}]['difficult']: expected torch.bool, got {last.dtype}")
     if extra == "scores" and not last.is_floating_point():
-        raise ValueError(f"{where}['scores']: expected floats, got {last.dtype}")
+        raise ValueError(f"{kind}[{number}]['scores']: expected floats, got {last.dtype}")
 
 
 # ---- the definition, in plain loops -----------------------------------------------------------------
