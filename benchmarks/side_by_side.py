@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def _spread(ms: list[float]) -> list[float]:
 
 def write(name: str, title: str, rows: list[dict[str, Any]], device: torch.device, **facts: Any) -> None:
     """benchmarks/results/NAME.json, which `python benchmarks/update_readme.py` makes a table of."""
-    kept = {**circumstances(f"python benchmarks/{name.split('-')[0]}.py", device), "comparison": title, **facts}
+    program = f"python benchmarks/{Path(sys.argv[0]).name}"
+    kept = {**circumstances(program, device), "comparison": title, **facts}
     path = RESULTS / f"{name}.json"
     write_atomically(path, lambda to: to.write_text(json.dumps({**kept, "rows": rows}, indent=1) + "\n"))
     print(f"written: benchmarks/results/{path.name}")

@@ -9,9 +9,11 @@ from typing import Any
 
 from lineage.bench.ablation_report import ablation_markdown
 from lineage.bench.published import GENERATIONS
+from lineage.bench.timing_report import timing_markdown
+from lineage.viz import milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "ABLATIONS.md", ROOT / "benchmarks" / "VOC.md"]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "benchmarks" / name for name in ("README.md", "ABLATIONS.md", "VOC.md"))]
 SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
     "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs "
@@ -41,7 +43,7 @@ def table(results: dict[str, Any]) -> str:
     facts = (
         f"{results['data']}, {results['dataset']['train_pictures']} training and {results['dataset']['test_pictures']} "
         f"test pictures, {results['backbone']}, {results['recipe']} recipe, {seeds} seed{'s' if seeds > 1 else ''}; "
-        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+        f"{circumstances_line(results)}"
     )
     return "\n".join([*lines, "", facts])
 
@@ -61,15 +63,41 @@ def plan_table(results: dict[str, Any]) -> str:
         )
     facts = (
         f"VGG16 on synthetic 500 x 375 pictures, {results['measured_steps']} step(s) of each measured; "
-        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+        f"{circumstances_line(results)}"
     )
     return "\n".join([*lines, "", facts])
+
+
+def comparison_table(results: dict[str, Any]) -> str:
+    """What was measured side by side, with the goal of each ratio."""
+    lines = ["| what | ours, ms | against | theirs, ms | ours / theirs | goal |", "|---|---|---|---|---|---|"]
+    remarks = []
+    for row in results["rows"]:
+        low, high = row["ratio_quartiles"]
+        goal = "" if row["goal"] is None else f"{row['goal']:.3g}: {'met' if row['ratio'] <= row['goal'] else 'missed'}"
+        times = [milliseconds(row[side][0]) for side in ("ours_ms", "peer_ms")]
+        lines.append(
+            f"| {row['what']} | {times[0]} | {row['peer']} | {times[1]} | {row['ratio']:.3g} ({low:.3g}-{high:.3g}) | {goal} |"
+        )
+        if row["remark"]:
+            remarks.append(f"- {row['what']}: {row['remark']}.")
+    return "\n".join([*lines, "", *remarks, "", circumstances_line(results)])
+
+
+def circumstances_line(results: dict[str, Any]) -> str:
+    return (
+        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+    )
 
 
 def rendered(results: dict[str, Any]) -> str:
     """A results file of any kind as Markdown."""
     if "ablation" in results:
         return ablation_markdown(results).rstrip()
+    if "timing" in results:
+        return timing_markdown(results).rstrip()
+    if "comparison" in results:
+        return comparison_table(results)
     return plan_table(results) if "plan" in results else table(results)
 
 

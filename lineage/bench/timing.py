@@ -192,6 +192,9 @@ class Timed:
         self.regions = setting.rpn_proposals if generation == "faster_rcnn" else setting.proposals
         backbone = build_backbone(setting.backbone, setting.weights)
         self.detector: Any = build_detector(generation, backbone, VOC_CLASSES, _recipe(setting, generation))
+        svms: Any = getattr(self.detector, "svms", None)
+        if svms is not None:  # untrained ones are 0 and tell nothing apart
+            svms.weight.normal_(generator=torch.Generator().manual_seed(0))
         self.detector.to(setting.device)
         if setting.dtype == "bf16":
             self._wrap(partial(Reduced, dtype=torch.bfloat16))

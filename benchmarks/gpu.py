@@ -1,0 +1,108 @@
+"""python benchmarks/gpu.py: all that is measured on a GPU, in ten minutes, with nothing but the project.
+
+The most wanted comes first, and the file is written after every part: what the budget cuts off is "not measured".
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import operators
+import torch
+import training
+from peers import agreement, pair
+from side_by_side import compare, write
+
+from lineage.bench.timing import Setting, set_precision, time_generations
+from lineage.bench.timing_command import picture_size
+
+BACKBONES = ("vgg16", "resnet50", "alexnet")
+KINDS = (("tf32", False), ("float32", False), ("bf16", False), ("bf16", True))  # dtype, compiled
+Part = Callable[[], Any]
+
+
+def parts(device: torch.device, size: tuple[int, int], proposals: int, rounds: int) -> dict[str, Part]:
+    """Name -> what measures it, the most wanted first."""
+    base = Setting(device, size=size, proposals=proposals)
+    found: dict[str, Part] = {}
+    on_gpu = device.type == "cuda"
+
+    def timing(backbone: str, dtype: str, compiled: bool, curves: bool) -> Part:
+        setting = dataclasses.replace(base, backbone=backbone, dtype=dtype, compiled=compiled)
+        return lambda: time_generations(setting, rounds=rounds, curves=curves)
+
+    for dtype, compiled in KINDS if on_gpu else KINDS[1:2]:
+        for backbone in BACKBONES:
+            name = f"timing, {backbone}, {dtype}{', compiled' if compiled else ''}"
+            found[name] = timing(backbone, dtype, compiled, curves=(backbone, dtype) == ("vgg16", "tf32"))
+    for dtype in ("tf32", "float32") if on_gpu else ("float32",):
+        for backbone in BACKBONES:
+            found[f"peer, {backbone}, {dtype}"] = lambda b=backbone, d=dtype: peer(b, d, size, device, rounds)
+    for backbone in BACKBONES[:2]:
+        found[f"training, {backbone}"] = lambda b=backbone: steps(b, size, device, rounds)
+    found["operators"] = lambda: operators.pooling(device) + operators.warping(device)
+    return found
+
+
+def peer(backbone: str, dtype: str, size: tuple[int, int], device: torch.device, rounds: int) -> dict[str, Any]:
+    """Ours against torchvision's, detecting."""
+    set_precision(dtype)
+    ours, theirs, image = pair(backbone, size, device)
+    with torch.inference_mode():
+        same = agreement(ours([image])[0], theirs([image])[0])
+        return compare(
+            f"Faster R-CNN, {backbone}, {dtype}, {size[0]} x {size[1]} pixels, 300 proposals", lambda: ours([image]),
+            "torchvision's", lambda: theirs([image]), rounds=rounds, device=device,
+            remark=f"{same:.0%} of our detections are torchvision's at IoU 0.9",
+        )  # fmt: skip
+
+
+def steps(backbone: str, size: tuple[int, int], device: torch.device, rounds: int) -> list[dict[str, Any]]:
+    """Training steps against torchvision's parts."""
+    set_precision("float32")
+    rows = []
+    for name, make in (("Faster R-CNN, joint", training.faster), ("Fast R-CNN", training.fast)):
+        ours, theirs = make(backbone, size, device)
+        what = f"training step of {name}, {backbone}"
+        rows.append(compare(what, ours, "torchvision's", theirs, rounds=rounds, device=device))
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--size", default="600x1000")
+    parser.add_argument("--proposals", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--budget", type=float, default=540, help="seconds after which no part is begun")
+    parser.add_argument("--only", default="", help="parts whose name contains this")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    start, done = time.perf_counter(), {}
+    todo = parts(device, picture_size(arguments.size), arguments.proposals, arguments.rounds)
+    for name, part in todo.items():
+        if arguments.only not in name:
+            continue
+        if time.perf_counter() - start > arguments.budget:
+            done[name] = None
+            continue
+        print(f"== {name}", flush=True)
+        try:
+            done[name] = part()
+        except Exception as error:  # one part's failure is a finding of its own and costs the others nothing
+            traceback.print_exc()
+            done[name] = {"error": f"{type(error).__name__}: {error}"}
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        write(f"gpu-{device.type}", "GPU", [], device, parts=done, seconds=time.perf_counter() - start)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
