@@ -76,9 +76,8 @@ def comparison_table(results: dict[str, Any]) -> str:
         low, high = row["ratio_quartiles"]
         goal = "" if row["goal"] is None else f"{row['goal']:.3g}: {'met' if row['ratio'] <= row['goal'] else 'missed'}"
         times = [milliseconds(row[side][0]) for side in ("ours_ms", "peer_ms")]
-        lines.append(
-            f"| {row['what']} | {times[0]} | {row['peer']} | {times[1]} | {row['ratio']:.3g} ({low:.3g}-{high:.3g}) | {goal} |"
-        )
+        ratio = f"{row['ratio']:.3g} ({low:.3g}-{high:.3g})"
+        lines.append(f"| {' | '.join([row['what'], times[0], row['peer'], times[1], ratio, goal])} |")
         if row["remark"]:
             remarks.append(f"- {row['what']}: {row['remark']}.")
     return "\n".join([*lines, "", *remarks, "", circumstances_line(results)])
