@@ -46,9 +46,9 @@ def warp_crops_reference(image: Tensor, boxes: Tensor, size: int) -> Tensor:
     """The definition, as one sampling grid; also what a GPU runs, in one bulk call."""
     height, width = image.shape[1:]
     extent = constant((width, height), boxes)
-    theta = boxes.new_zeros(len(boxes), 2, 3)
-    theta[:, [0, 1], [0, 1]] = (boxes[:, 2:] - boxes[:, :2]) / extent
-    theta[:, :, 2] = (boxes[:, :2] + boxes[:, 2:]) / extent - 1
+    zoom = (boxes[:, 2:] - boxes[:, :2]) / extent  # (N, 2)
+    shift = (boxes[:, :2] + boxes[:, 2:]) / extent - 1  # (N, 2)
+    theta = torch.cat([torch.diag_embed(zoom), shift[:, :, None]], dim=2)  # (N, 2, 3)
     grid = F.affine_grid(theta, [len(boxes), 3, size, size], align_corners=False)  # (N, size, size, 2)
     return F.grid_sample(image.expand(len(boxes), -1, -1, -1), grid, align_corners=False)
 

@@ -70,16 +70,20 @@ class SPPNet(nn.Module):
 
     @stage("spp", phase="features")
     def pool(self, maps: list[Tensor], frames: list[Frame], proposals: Tensor) -> list[Tensor]:
-        offset = self.backbone.offset if self.recipe.corrected_mapping else 0.0
+        if len(maps) == 1:
+            return self._pool_scale(maps[0], frames[0], proposals)
         scale_of = choose_scale(proposals, [(f.scale_x * f.scale_y) ** 0.5 for f in frames], self.recipe.view)
         pooled = [maps[0].new_empty(len(proposals), maps[0].shape[1], n, n) for n in self.levels]
         for scale, (features, frame) in enumerate(zip(maps, frames)):
             here = torch.where(scale_of == scale)[0]
-            windows = frame.boxes_in(proposals[here])
-            cells = window_to_cells(windows, self.backbone.stride, features.shape[2:], offset)
-            for output, level in zip(pooled, spatial_pyramid_pool(features, cells, self.levels)):
+            for output, level in zip(pooled, self._pool_scale(features, frame, proposals[here])):
                 output[here] = level
         return pooled
+
+    def _pool_scale(self, features: Tensor, frame: Frame, proposals: Tensor) -> list[Tensor]:
+        offset = self.backbone.offset if self.recipe.corrected_mapping else 0.0
+        cells = window_to_cells(frame.boxes_in(proposals), self.backbone.stride, features.shape[2:], offset)
+        return spatial_pyramid_pool(features, cells, self.levels)  # (R, C, n, n) a level
 
     @stage("fc", phase="features")
     def fc(self, pooled: list[Tensor]) -> Tensor:
