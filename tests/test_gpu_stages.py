@@ -1,7 +1,7 @@
 """The stages on a simulated GPU: tensors that have a device and a shape, but no numbers.
 
-What needs a number - ``item()``, ``nonzero``, a copy between host and device - makes a real GPU's host wait for all that
-it has asked for so far. Only the stages whose number of boxes depends on the scores may do that.
+What needs a number - ``item()``, ``nonzero``, a copy between host and device - makes a real GPU's host wait for all
+that it has asked for so far. Only the stages whose number of boxes depends on the scores may do that.
 """
 
 import pytest
