@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lineage.common.batches import ROIS
 from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD
 from lineage.common.linear import use_our_linear
 
@@ -18,6 +19,7 @@ class Backbone(nn.Module):
         fc: pooled maps (R, channels, pool_size, pool_size) -> features (R, features).
         stride: input pixels between neighbouring cells of the feature map.
         offset: input coordinate of the centre of cell 0's receptive field, in pixels.
+        fc_batch: how many regions go through ``fc`` at a time on a CPU; None is all.
         crop_size: side of R-CNN's warped crops, in pixels: gives ``fc`` the map it was trained on.
         mean, std: of the RGB 0..1 pictures the weights were trained with, a channel.
         frozen: how many leading children of ``conv`` detection training leaves as they are.
@@ -45,6 +47,7 @@ class Backbone(nn.Module):
         self.stride, self.offset, self.channels = stride, offset, channels
         self.pool_size, self.features, self.crop_size = pool_size, features, crop_size
         self.mean, self.std, self.frozen = mean, std, frozen
+        self.fc_batch = ROIS if any(isinstance(layer, nn.Conv2d) for layer in fc.modules()) else None
 
     def pool5(self, crops: Tensor) -> Tensor:
         """Crops (R, 3, crop_size, crop_size) -> (R, channels, pool_size, pool_size).

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
-from lineage.common.batches import ROIS, in_batches
+from lineage.common.batches import in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
 from lineage.common.constants import constant
 from lineage.common.image import Frame, as_channels_last, check_image, detect_each, stack_frames, to_frame
@@ -94,7 +94,7 @@ class FastRCNN(nn.Module):
 
     @stage("fc", phase="features")
     def fc(self, pooled: Tensor) -> Tensor:
-        return in_batches(self.head.fc, pooled, ROIS)  # (R, D)
+        return in_batches(self.head.fc, pooled, self.backbone.fc_batch)  # (R, D)
 
     @stage("softmax", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

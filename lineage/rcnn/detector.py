@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
-from lineage.common.batches import GPU_PIXELS, PIXELS, ROIS, in_batches
+from lineage.common.batches import GPU_PIXELS, PIXELS, in_batches
 from lineage.common.boxes import clip_boxes_to_image
 from lineage.common.image import as_channels_last, detect_each, normalise
 from lineage.common.nms import suppress_per_class
@@ -68,7 +68,7 @@ class RCNN(nn.Module):
         area = self.backbone.crop_size**2
         cpu, gpu = max(1, PIXELS // area), max(1, GPU_PIXELS // area)
         pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu)  # (R, C, n, n)
-        return pool5.flatten(1), in_batches(self.backbone.fc, pool5, ROIS)  # (R, D5), (R, D7)
+        return pool5.flatten(1), in_batches(self.backbone.fc, pool5, self.backbone.fc_batch)  # (R, D5), (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

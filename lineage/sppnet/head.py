@@ -45,6 +45,6 @@ class PyramidHead(nn.Module):
 
     def forward(self, pyramid: list[Tensor]) -> Tensor:
         if self.widened:
-            return in_batches(self.fc, torch.cat([level.flatten(1) for level in pyramid], dim=1), ROIS)
+            return self.fc(torch.cat([level.flatten(1) for level in pyramid], dim=1))
         coarse = torch.cat([level.flatten(1) for level in pyramid[1:]], dim=1)
         return in_batches(self.fc, pyramid[0], ROIS) + self.coarse(coarse)
