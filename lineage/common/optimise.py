@@ -96,7 +96,7 @@ def make_optimiser(modules: list[nn.Module], solver: Solver) -> torch.optim.Opti
         {"params": biases, "scale": solver.bias_rate, "weight_decay": bias_decay},
     ]
     if solver.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=solver.learning_rate, momentum=solver.momentum)
+        return torch.optim.SGD(groups, lr=solver.learning_rate, momentum=solver.momentum, fused=True)
     if solver.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=solver.learning_rate, fused=True)
     raise ValueError(f"solver: optimiser {solver.optimiser!r} is neither 'sgd' nor 'adamw'")
