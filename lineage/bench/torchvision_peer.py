@@ -13,6 +13,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import roi_pool
 
 from lineage.faster_rcnn.detector import FasterRCNN
+from lineage.faster_rcnn.rpn import RPN
 
 
 def torchvision_faster_rcnn(ours: FasterRCNN) -> TorchvisionFasterRCNN:
@@ -26,8 +27,6 @@ def torchvision_faster_rcnn(ours: FasterRCNN) -> TorchvisionFasterRCNN:
     conv: Any = nn.Sequential(*net.conv)
     conv.out_channels = net.channels
     count = len(ours.rpn.base)
-    generator = AnchorGenerator(sizes=((1,) * count,), aspect_ratios=((1.0,),))
-    generator.cell_anchors = [ours.rpn.base]
     head: Any = RPNHead(net.channels, count).to(ours.rpn.base)
     head.conv[0][0] = ours.rpn.conv
     weight, bias = ours.rpn.cls_score.weight.detach(), ours.rpn.cls_score.bias.detach()  # type: ignore[union-attr]
@@ -35,7 +34,7 @@ def torchvision_faster_rcnn(ours: FasterRCNN) -> TorchvisionFasterRCNN:
     head.cls_logits.bias.data = bias[1::2] - bias[0::2]
     head.bbox_pred = ours.rpn.bbox_pred
     theirs = TorchvisionFasterRCNN(
-        conv, rpn_anchor_generator=generator, rpn_head=head,
+        conv, rpn_anchor_generator=_Anchors(ours.rpn), rpn_head=head,
         box_head=_plain(ours.head.fc), box_predictor=_Predictor(ours.head),
         min_size=recipe.shorter or 1, max_size=recipe.longer, image_mean=net.mean, image_std=net.std,
         rpn_pre_nms_top_n_train=rpn.before_nms_train, rpn_pre_nms_top_n_test=rpn.before_nms_test,
@@ -54,6 +53,17 @@ def torchvision_faster_rcnn(ours: FasterRCNN) -> TorchvisionFasterRCNN:
         theirs.transform.resize = lambda image, target=None: (image, target)
     theirs.transform.size_divisible = 1
     return theirs.eval()
+
+
+class _Anchors(AnchorGenerator):
+    """Ours. torchvision's own are as far apart as picture // map cells, 15 pixels where 600 become 38."""
+
+    def __init__(self, rpn: RPN) -> None:
+        super().__init__(sizes=((1,) * len(rpn.base),), aspect_ratios=((1.0,),))
+        self.rpn = rpn
+
+    def forward(self, image_list: Any, feature_maps: list[Tensor]) -> list[Tensor]:
+        return [self.rpn.anchors(feature_maps[0])] * len(feature_maps[0])
 
 
 class _Pool(nn.Module):

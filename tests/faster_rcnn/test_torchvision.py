@@ -13,7 +13,9 @@ from lineage.faster_rcnn.recipe import PAPER
 CLASSES = ("cat", "dog", "cow")
 
 
-@pytest.mark.parametrize(("backbone", "size"), [("vgg16", (150, 200)), ("vgg16", (200, 150)), ("tiny", (220, 300))])
+@pytest.mark.parametrize(
+    ("backbone", "size"), [("vgg16", (150, 200)), ("vgg16", (200, 150)), ("tiny", (220, 300)), ("resnet18", (150, 210))]
+)
 def test_the_same_weights_give_the_same_detections(backbone, size):
     # The smallest sizes that torchvision drops are a matter of rounding; with 1e-3 both keep every proposal.
     recipe = replace(PAPER, shorter=160, longer=400, rpn=replace(PAPER.rpn, min_size=1e-3))
