@@ -26,7 +26,8 @@ def facts(results: Results) -> list[str]:
     layout = "channels_last" if setting["channels_last"] else "default layout"
     return [
         f"{setting['backbone']}, {setting['weights']} weights, {setting['size'][0]} x {setting['size'][1]} pixels, "
-        f"{setting['dtype']}, {layout}{', compiled' if setting['compiled'] else ''}; "
+        f"{setting['dtype']}, {layout}{', compiled' if setting['compiled'] else ''}; {setting['proposals']} proposals, "
+        f"Faster R-CNN {setting['rpn_proposals']}; "
         f"medians of {results['rounds']} rounds, taken in turns",
         f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: "
         f"`{results['command']}`",
@@ -48,7 +49,7 @@ def remarks(results: Results) -> list[str]:
         if row["extrapolated_from"]:
             lines.append(
                 f"{GENERATIONS[name]}: {row['extrapolated_from']} of {row['regions']} crops were run; warp, CNN, SVMs "
-                "and regressors are extrapolated in proportion."
+                "and regressors are extrapolated in proportion; its memory is not measured so."
             )
     return [
         *lines,
@@ -67,17 +68,16 @@ def _phase_table(results: Results) -> Table:
         rows.append(
             (
                 GENERATIONS[name],
-                str(row["regions"]),
                 *(milliseconds(row["ms_by_phase"][phase]) for phase in PHASES),
                 milliseconds(row["ms_per_image_without_proposals"]),
                 milliseconds(row["ms_per_image"]),
                 f"{ratio:.1f}x" if ratio else NOTHING,
                 _giga(sum(row["flops_by_phase"].values())),
-                f"{(device_peak or row['peak_memory_bytes']) / 1e6:.0f}",
+                NOTHING if row["extrapolated_from"] else f"{(device_peak or row['peak_memory_bytes']) / 1e6:.0f}",
             )
         )
     header = (
-        "", "\nregions", *(f"\n{phase}" for phase in PHASES), "without\nproposals", "\nall", "times\nR-CNN",
+        "", *(f"\n{phase}" for phase in PHASES), "without\nproposals", "\nall", "times\nR-CNN",
         "\nGFLOPs", "peak\nMB",
     )  # fmt: skip
     return Table("Milliseconds a picture, by phase (times R-CNN: proposals not counted)", header, rows)
