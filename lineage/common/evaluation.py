@@ -66,7 +66,9 @@ def evaluate_voc(
     found, truth = flatten(detections, targets, num_classes, iou_threshold)
     best_iou, best = _most_overlapping(found, truth, num_classes)  # (N,), (N,)
 
-    order = np.lexsort((-found.scores, found.labels))  # by class, then score; equal scores keep their order
+    order = np.argsort(-found.scores, kind="stable")
+    small = np.int16 if num_classes < 2**15 else np.int64  # 16 bits are sorted by their digits
+    order = order[np.argsort(found.labels[order].astype(small), kind="stable")]  # by class; equal scores keep order
     best, matched = best[order], (best_iou >= iou_threshold)[order]
     ignored = np.zeros(len(order), dtype=bool)  # (N,)
     ignored[matched] = truth.difficult[best[matched]]
@@ -205,9 +207,7 @@ def flatten(
 
 
 def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes: int) -> Flat:
-    for number, picture in enumerate(pictures):
-        _check_picture(kind, number, picture, extra)
-    lengths = [picture["labels"].shape[0] for picture in pictures]
+    lengths = [_checked_length(kind, number, picture, extra) for number, picture in enumerate(pictures)]
     owner = np.repeat(np.arange(len(pictures)), lengths)  # (N,) the picture of each row
 
     def column(field: str, dtype: torch.dtype, shape: tuple[int, ...]) -> npt.NDArray:
@@ -225,8 +225,10 @@ def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes
 
     outside = (labels < 1) | (labels > num_classes)
     refuse(outside, "labels", labels, f"expected 1..{num_classes} (0 is background)")
-    refuse(~np.all(np.isfinite(boxes), axis=1), "boxes", boxes, "expected finite coordinates")
-    refuse(np.any(boxes[:, 2:] < boxes[:, :2], axis=1), "boxes", boxes, "expected x1 <= x2 and y1 <= y2")
+    if not np.isfinite(boxes).all():
+        refuse(~np.isfinite(boxes).all(axis=1), "boxes", boxes, "expected finite coordinates")
+    inside_out = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
+    refuse(inside_out, "boxes", boxes, "expected x1 <= x2 and y1 <= y2")
     scores, difficult = np.zeros(0), np.zeros(0, dtype=bool)
     if extra == "scores":
         scores = column("scores", torch.float64, (0,))
@@ -236,7 +238,8 @@ def _flatten_one(kind: str, pictures: Sequence[Picture], extra: str, num_classes
     return Flat(boxes, labels, owner, scores, difficult)
 
 
-def _check_picture(kind: str, number: int, picture: Picture, extra: str) -> None:
+def _checked_length(kind: str, number: int, picture: Picture, extra: str) -> int:
+    """How many boxes a picture has, after checking what it has. With 5000 pictures each line here takes 1 ms."""
     boxes, labels, last = picture.get("boxes"), picture.get("labels"), picture.get(extra)
     for field, value in (("boxes", boxes), ("labels", labels), (extra, last)):
         if not isinstance(value, Tensor):
@@ -252,8 +255,9 @@ def _check_picture(kind: str, number: int, picture: Picture, extra: str) -> None
         raise ValueError(f"{kind}[{number}]['labels']: expected integers, got {labels.dtype}")
     if extra == "difficult" and last.dtype != torch.bool:
         raise ValueError(f"{kind}[{number}]['difficult']: expected torch.bool, got {last.dtype}")
-    if extra == "scores" and not last.is_floating_point():
+    if extra == "scores" and not last.dtype.is_floating_point:
         raise ValueError(f"{kind}[{number}]['scores']: expected floats, got {last.dtype}")
+    return size[0]
 
 
 # ---- the definition, in plain loops -----------------------------------------------------------------
