@@ -140,15 +140,17 @@ def _most_overlapping(found: Flat, truth: Flat, num_classes: int) -> tuple[Float
 
     Among equals the first object; IoU -1 where there is none.
     """
-    by_key = np.argsort(truth.key(num_classes), kind="stable")
-    sorted_keys, keys = truth.key(num_classes)[by_key], found.key(num_classes)
-    start = np.searchsorted(sorted_keys, keys, side="left")
-    count = np.searchsorted(sorted_keys, keys, side="right") - start  # (N,) objects of this picture and class
+    keys, truth_keys = found.key(num_classes), truth.key(num_classes)
     iou, index = np.full(len(keys), -1.0), np.zeros(len(keys), dtype=np.int64)
+    if len(keys) == 0 or len(truth_keys) == 0:
+        return iou, index
+    by_key = np.argsort(truth_keys, kind="stable")
+    objects = np.bincount(truth_keys, minlength=keys.max() + 1)  # of each picture and class
+    count = objects[keys]  # (N,)
     rows = np.flatnonzero(count)
     if len(rows) == 0:
         return iou, index
-    count, start = count[rows], start[rows]
+    count, start = count[rows], (np.cumsum(objects) - objects)[keys[rows]]  # where they begin in ``by_key``
     segment = np.cumsum(count) - count  # where each detection's pairs begin
     detection = np.repeat(rows, count)  # (P,) over all pairs
     truth_index = by_key[np.arange(len(detection)) + np.repeat(start - segment, count)]  # (P,)
