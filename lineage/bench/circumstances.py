@@ -53,11 +53,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The checkout's commit, "+" behind it when files differ from it; "unknown" outside a checkout."""
+    """The checkout's commit, "+" behind it when sources differ from it; "unknown" outside a checkout."""
     here = Path(__file__).parent
     try:
         head = _git("rev-parse", "--short", "HEAD", cwd=here)
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no", cwd=here) else "")
+        changed = _git("status", "--porcelain", "--untracked-files=no", ":/", ":!/benchmarks/results", cwd=here)
+        return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
