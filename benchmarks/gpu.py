@@ -11,13 +11,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import operators
 import torch
 import training
 from peers import agreement, pair
-from side_by_side import compare, write
+from side_by_side import RESULTS, compare, write
 
 from lineage.bench.timing import Setting, set_precision, time_generations
 from lineage.bench.timing_command import picture_size
@@ -82,16 +83,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--budget", type=float, default=540, help="seconds after which no part is begun")
     parser.add_argument("--only", default="", help="parts whose name contains this")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of gpu-DEVICE.json")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    start, done = time.perf_counter(), {}
+    start = time.perf_counter()
     todo = parts(device, picture_size(arguments.size), arguments.proposals, arguments.rounds)
+    todo = {name: part for name, part in todo.items() if arguments.only in name}
+    done: dict[str, Any] = dict.fromkeys(todo)  # None: not measured
     for name, part in todo.items():
-        if arguments.only not in name:
-            continue
         if time.perf_counter() - start > arguments.budget:
-            done[name] = None
-            continue
+            break
         print(f"== {name}", flush=True)
         try:
             done[name] = part()
@@ -100,7 +101,8 @@ def main() -> int:
             done[name] = {"error": f"{type(error).__name__}: {error}"}
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        write(f"gpu-{device.type}", "GPU", [], device, parts=done, seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        write(f"gpu-{device.type}", "GPU", [], device, arguments.out, parts=done, seconds=seconds)
     return 0
 
 

@@ -71,10 +71,12 @@ def _spread(ms: list[float]) -> list[float]:
     return [statistics.median(ms), min(ms), max(ms)]
 
 
-def write(name: str, title: str, rows: list[dict[str, Any]], device: torch.device, **facts: Any) -> None:
-    """benchmarks/results/NAME.json, which `python benchmarks/update_readme.py` makes a table of."""
+def write(
+    name: str, title: str, rows: list[dict[str, Any]], device: torch.device, folder: Path = RESULTS, **facts: Any
+) -> None:
+    """NAME.json in benchmarks/results, which `python benchmarks/update_readme.py` makes a table of."""
     program = f"python benchmarks/{Path(sys.argv[0]).name}"
     kept = {**circumstances(program, device), "comparison": title, **facts}
-    path = RESULTS / f"{name}.json"
+    path = folder / f"{name}.json"
     write_atomically(path, lambda to: to.write_text(json.dumps({**kept, "rows": rows}, indent=1) + "\n"))
-    print(f"written: benchmarks/results/{path.name}")
+    print(f"written: {path.name}")

@@ -83,6 +83,26 @@ def comparison_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *remarks, "", circumstances_line(results)])
 
 
+def gpu_tables(results: dict[str, Any]) -> str:
+    """All parts of gpu.py: milliseconds of the four generations by backbone and type, then what was compared."""
+    head = ["ms a picture, proposals not counted", *GENERATIONS.values(), "times R-CNN", "Faster R-CNN, pictures/s"]
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|---|---|"]
+    compared: list[dict[str, Any]] = []
+    for name, part in results["parts"].items():
+        if part is None or "error" in part:
+            why = "not measured" if part is None else part["error"]
+            lines.append(f"| {name} | {why} |  |  |  |  |  |")
+        elif "generations" in part:
+            rows = part["generations"]
+            times = [milliseconds(rows[one]["ms_per_image_without_proposals"]) for one in GENERATIONS]
+            ratios = "/".join(f"{rows[one]['speedup_without_proposals']:.0f}" for one in list(GENERATIONS)[1:])
+            rate = 1e3 / rows["faster_rcnn"]["ms_per_image"]
+            lines.append(f"| {name.removeprefix('timing, ')} | {' | '.join(times)} | {ratios} | {rate:.0f} |")
+        else:
+            compared += part if isinstance(part, list) else [part]
+    return "\n".join([*lines, "", comparison_table({**results, "rows": compared})])
+
+
 def circumstances_line(results: dict[str, Any]) -> str:
     return (
         f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
@@ -95,6 +115,8 @@ def rendered(results: dict[str, Any]) -> str:
         return ablation_markdown(results).rstrip()
     if "timing" in results:
         return timing_markdown(results).rstrip()
+    if "parts" in results:
+        return gpu_tables(results)
     if "comparison" in results:
         return comparison_table(results)
     return plan_table(results) if "plan" in results else table(results)

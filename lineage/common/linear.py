@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 WORTH_IT = 2**22  # multiply-adds: fewer take less time than calling an operator written in Python, some 30 µs
@@ -89,11 +89,15 @@ _input_gradient.register_fake(lambda gradient, weight: gradient.new_empty(len(gr
 _weight_gradient.register_fake(lambda gradient, x, weight: torch.empty_like(weight))
 
 
-@register_flop_formula(torch.ops.lineage.linear)
 def _forward_flops(x: tuple[int, ...], weight: tuple[int, ...], *_: object, **__: object) -> int:
     return 2 * x[0] * weight[0] * weight[1]
 
 
-@register_flop_formula([torch.ops.lineage.linear_input_gradient, torch.ops.lineage.linear_weight_gradient])
 def _gradient_flops(gradient: tuple[int, ...], other: tuple[int, ...], *_: object, **__: object) -> int:
     return 2 * gradient[0] * gradient[1] * other[1]
+
+
+# register_flop_formula does not take another namespace's operators before torch 2.5.
+flop_registry[torch.ops.lineage.linear] = shape_wrapper(_forward_flops)
+flop_registry[torch.ops.lineage.linear_input_gradient] = shape_wrapper(_gradient_flops)
+flop_registry[torch.ops.lineage.linear_weight_gradient] = shape_wrapper(_gradient_flops)
