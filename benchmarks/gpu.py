@@ -20,7 +20,8 @@ import training
 from peers import agreement, pair
 from side_by_side import RESULTS, compare, write
 
-from lineage.bench.timing import Setting, set_precision, time_generations
+from lineage.bench.timed import Setting, set_precision
+from lineage.bench.timing import time_generations
 from lineage.bench.timing_command import picture_size
 
 BACKBONES = ("vgg16", "resnet50", "alexnet")

@@ -13,7 +13,7 @@ import torchvision
 from side_by_side import compare, write
 from torch import Tensor
 
-from lineage.bench.timing import draw_proposals, draw_scene
+from lineage.bench.timed import draw_proposals, draw_scene
 from lineage.cli import keep_freed_memory
 from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD, as_channels_last, normalise
 from lineage.common.linear import linear
@@ -60,7 +60,8 @@ def pooling(device: torch.device) -> list[dict]:
         )  # fmt: skip
     rows.append(
         compare(
-            "the same with its gradient", lambda: with_gradient(roi_pool, learning, [boxes]),
+            f"RoI pooling and its gradient, {PROPOSALS} RoIs of 512 x 38 x 50",
+            lambda: with_gradient(roi_pool, learning, [boxes]),
             name, lambda: with_gradient(theirs, learning_default, rois), goal=0.5, device=device,
         )
     )  # fmt: skip

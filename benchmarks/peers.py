@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lineage.backbones import build_backbone
 from lineage.bench.experiment import changed
-from lineage.bench.timing import draw_scene, set_precision
+from lineage.bench.timed import draw_scene, set_precision
 from lineage.bench.timing_command import picture_size
 from lineage.bench.torchvision_peer import spread_out, torchvision_faster_rcnn
 from lineage.cli import keep_freed_memory

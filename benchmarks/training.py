@@ -14,7 +14,7 @@ from side_by_side import compare, write
 from torch import Tensor
 
 from lineage.bench.experiment import changed
-from lineage.bench.timing import draw_proposals, set_precision
+from lineage.bench.timed import draw_proposals, set_precision
 from lineage.bench.timing_command import picture_size
 from lineage.cli import keep_freed_memory
 from lineage.common.optimise import make_optimiser

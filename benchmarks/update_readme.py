@@ -13,6 +13,8 @@ from lineage.bench.timing_report import timing_markdown
 from lineage.viz import milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+LINEAGE_RATIOS = "timing-vgg16-600x800-cpu.json"
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "benchmarks" / name for name in ("README.md", "ABLATIONS.md", "VOC.md"))]
 SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
@@ -83,6 +85,28 @@ def comparison_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *remarks, "", circumstances_line(results)])
 
 
+def goals_table() -> str:
+    """Every ratio that has a goal: times of all comparisons, and what --timing gives."""
+    lines = ["| | against | measured | goal |", "|---|---|---|---|"]
+    timing = json.loads((RESULTS / LINEAGE_RATIOS).read_text())
+    setting, rows = timing["timing"], timing["generations"]
+    where = f"{setting['backbone']}, {setting['size'][0]} x {setting['size'][1]} pixels, proposals not counted"
+    for name, goal in (("fast_rcnn", 73), ("faster_rcnn", 146)):
+        times = rows[name]["speedup_without_proposals"]
+        lines.append(f"| {GENERATIONS[name]}'s speed, {where} | R-CNN's | {times:.1f}x | at least {goal}x |")
+    for name, stage in (("rcnn", "cnn"), ("fast_rcnn", "conv"), ("fast_rcnn", "fc")):
+        share = rows[name]["stages"][stage]["shares"]["arithmetic"]
+        what = f"{GENERATIONS[name]}'s {stage} stage, arithmetic"
+        lines.append(f"| {what} | the device's measured rate | {100 * share:.0f} % | at least 50 % |")
+    for path in sorted(RESULTS.glob("*.json")):
+        for row in json.loads(path.read_text()).get("rows", []):
+            if row["goal"] is not None:
+                missed = "" if row["ratio"] <= row["goal"] else " (missed)"
+                cells = row["what"], row["peer"], f"{row['ratio']:.3g}x", f"at most {row['goal']:.3g}x{missed}"
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def gpu_tables(results: dict[str, Any]) -> str:
     """All parts of gpu.py: milliseconds of the four generations by backbone and type, then what was compared."""
     head = ["ms a picture, proposals not counted", *GENERATIONS.values(), "times R-CNN", "Faster R-CNN, pictures/s"]
@@ -123,7 +147,7 @@ def rendered(results: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Replace what stands between ``<!-- results: FILE -->`` and ``<!-- end -->``; --check only compares."""
+    """Replace what stands between ``<!-- results: FILE -->`` (or ``goals``) and ``<!-- end -->``; --check compares."""
     stale = False
     for document in DOCUMENTS:
         text = document.read_text()
@@ -132,8 +156,8 @@ def main() -> int:
         for part in parts[1:]:
             name, rest = part.split(" -->", 1)
             after = rest.split("<!-- end -->", 1)[1]
-            results = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
-            fresh += f"<!-- results: {name} -->\n{rendered(results)}\n<!-- end -->{after}"
+            text_of = goals_table() if name == "goals" else rendered(json.loads((RESULTS / name).read_text()))
+            fresh += f"<!-- results: {name} -->\n{text_of}\n<!-- end -->{after}"
         stale |= fresh != text
         if "--check" not in sys.argv:
             document.write_text(fresh)

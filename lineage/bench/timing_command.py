@@ -39,7 +39,8 @@ def main(
     with cli.command(console):
         from lineage.backbones import NAMES
         from lineage.bench.circumstances import circumstances
-        from lineage.bench.timing import Setting, time_generations
+        from lineage.bench.timed import Setting
+        from lineage.bench.timing import time_generations
         from lineage.bench.timing_report import print_timing, write_timing
 
         cli.one_of("--backbone", backbone, NAMES)

@@ -8,7 +8,8 @@ import torch
 
 from lineage.bench import timing
 from lineage.bench.ceiling import Ceiling, measure_ceiling
-from lineage.bench.timing import Run, Setting, Timed, draw_proposals, draw_scene, time_generations
+from lineage.bench.timed import Run, Setting, Timed, draw_proposals, draw_scene
+from lineage.bench.timing import time_generations
 from lineage.bench.timing_command import picture_size
 from lineage.bench.timing_report import print_timing, timing_markdown, write_timing
 from lineage.common.stages import Trace, Work
@@ -93,7 +94,7 @@ def test_only_what_is_paid_a_region_is_extrapolated():
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_every_nms_gets_as_many_candidates(generation, monkeypatch):
-    monkeypatch.setattr(timing, "CANDIDATES", 40)
+    monkeypatch.setattr("lineage.bench.timed.CANDIDATES", 40)
     image, boxes = draw_scene(SMALL.size, 0), draw_proposals(60, SMALL.size, 0)
     one = Timed(SMALL, generation, image, boxes)
     seen = []
