@@ -101,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", nargs="*", default=["shapes"], help="shapes, or folders in VOC layout")
     parser.add_argument("--pictures", type=int, default=40)
     options = parser.parse_args(arguments)
+    sys.argv = ["PYTHON" if word == options.opencv_python else word for word in sys.argv]  # as the result quotes it
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(options.opencv_python, Path(folder))
