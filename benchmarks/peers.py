@@ -38,33 +38,50 @@ def agreement(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
     return float((overlap.amax(dim=1) >= 0.9).float().mean())
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--backbones", default="vgg16,resnet50")
-    parser.add_argument("--size", default="600x800")
-    parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
-    device, size = torch.device(arguments.device), picture_size(arguments.size)
+def detection_row(
+    label: str, backbone: str, size: tuple[int, int], device: torch.device, rounds: int,
+    goal: float | None = None, least_agreement: float = 0.0,
+) -> dict[str, Any]:  # fmt: skip
+    """Ours against torchvision's on one picture.
+
+    Raises:
+        SystemExit: less than ``least_agreement`` of our detections are torchvision's.
+    """
+    ours, theirs, image = pair(backbone, size, device)
+    with torch.inference_mode():
+        same = agreement(ours([image])[0], theirs([image])[0])
+        if same < least_agreement:
+            raise SystemExit(f"{backbone}: only {same:.0%} of our detections are torchvision's: not the same work")
+        return compare(
+            f"Faster R-CNN, {label}, {size[0]} x {size[1]} pixels, 300 proposals",
+            lambda: ours([image]), "torchvision's", lambda: theirs([image]), goal=goal, rounds=rounds, device=device,
+            remark=f"both in channels_last; {same:.0%} of our detections are torchvision's at IoU 0.9",
+        )  # fmt: skip
+
+
+def options(description: str, backbones: str, rounds: int) -> argparse.Namespace:
+    """The command line of a comparison with torchvision, and the process made ready for it."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--device", type=torch.device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--backbones", default=backbones)
+    parser.add_argument("--size", type=picture_size, default="600x800")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    found = parser.parse_args()
     keep_freed_memory()
     set_precision("float32")
-    rows = []
-    with torch.inference_mode():
-        for backbone in arguments.backbones.split(","):
-            ours, theirs, image = pair(backbone, size, device)
-            same = agreement(ours([image])[0], theirs([image])[0])
-            if same < 0.9:  # rounding may turn a close decision here and there
-                raise SystemExit(f"{backbone}: only {same:.0%} of our detections are torchvision's: not the same work")
-            rows.append(
-                compare(
-                    f"Faster R-CNN, {backbone}, {size[0]} x {size[1]} pixels, 300 proposals",
-                    lambda ours=ours, image=image: ours([image]), "torchvision's",
-                    lambda theirs=theirs, image=image: theirs([image]), goal=0.95 if backbone == "vgg16" else None,
-                    rounds=arguments.rounds, device=device,
-                    remark=f"both in channels_last; {same:.0%} of our detections are torchvision's at IoU 0.9",
-                )
-            )  # fmt: skip
-    write(f"peers-{device.type}", "Detection", rows, device)
+    return found
+
+
+def main() -> int:
+    chosen = options(__doc__, "vgg16,resnet50", 9)
+    rows = [
+        detection_row(
+            name, name, chosen.size, chosen.device, chosen.rounds, 0.95 if name == "vgg16" else None,
+            least_agreement=0.9,  # rounding may turn a close decision here and there
+        )
+        for name in chosen.backbones.split(",")
+    ]  # fmt: skip
+    write(f"peers-{chosen.device.type}", "Detection", rows, chosen.device)
     return 0
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -95,12 +94,12 @@ def measure(data: str, count: int, peer: Peer) -> dict:
     return {**found, "quality": quality}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--opencv-python", required=True, help="a Python with opencv-contrib-python-headless")
     parser.add_argument("--data", nargs="*", default=["shapes"], help="shapes, or folders in VOC layout")
     parser.add_argument("--pictures", type=int, default=40)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     sys.argv = ["PYTHON" if word == options.opencv_python else word for word in sys.argv]  # as the result quotes it
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import torch
 
 from lineage.bench.ceiling import seconds_of
 from lineage.bench.circumstances import circumstances
+from lineage.bench.report import as_json
 from lineage.common.checkpoint import write_atomically
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -78,5 +78,5 @@ def write(
     program = f"python benchmarks/{Path(sys.argv[0]).name}"
     kept = {**circumstances(program, device), "comparison": title, **facts}
     path = folder / f"{name}.json"
-    write_atomically(path, lambda to: to.write_text(json.dumps({**kept, "rows": rows}, indent=1) + "\n"))
+    write_atomically(path, lambda to: to.write_text(as_json({**kept, "rows": rows})))
     print(f"written: {path.name}")

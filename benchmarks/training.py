@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from peers import pair
+from peers import options, pair
 from side_by_side import compare, write
 from torch import Tensor
 
 from lineage.bench.experiment import changed
-from lineage.bench.timed import draw_proposals, set_precision
-from lineage.bench.timing_command import picture_size
-from lineage.cli import keep_freed_memory
+from lineage.bench.timed import draw_proposals
 from lineage.common.optimise import make_optimiser
 from lineage.data.voc import VOC_CLASSES
 from lineage.fast_rcnn.detector import FastRCNN
@@ -111,31 +108,28 @@ def fast(backbone: str, size: tuple[int, int], device: torch.device) -> tuple[Ca
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--backbones", default="vgg16")
-    parser.add_argument("--size", default="600x800")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    device, size = torch.device(arguments.device), picture_size(arguments.size)
-    keep_freed_memory()
-    set_precision("float32")
+def step_rows(
+    backbone: str, size: tuple[int, int], device: torch.device, rounds: int, goal: float | None = None
+) -> list[dict[str, Any]]:
+    """Both detectors' steps against torchvision's."""
     rows = []
-    for backbone in arguments.backbones.split(","):
-        for name, make, peer, setting in (
-            ("Faster R-CNN, joint", faster, "torchvision's", "1 picture, 64 RoIs"),
-            ("Fast R-CNN", fast, "torchvision's backbone and RoI heads", "2 pictures, 64 RoIs each"),
-        ):
-            ours, theirs = make(backbone, size, device)
-            rows.append(
-                compare(
-                    f"training step of {name}, {backbone}, {size[0]} x {size[1]} pixels, {setting}",
-                    ours, peer, theirs, goal=1.0, rounds=arguments.rounds, device=device,
-                )
-            )  # fmt: skip
-            del ours, theirs
-    write(f"training-{device.type}", "Training", rows, device)
+    for name, make, peer, setting in (
+        ("Faster R-CNN, joint", faster, "torchvision's", "1 picture, 64 RoIs"),
+        ("Fast R-CNN", fast, "torchvision's backbone and RoI heads", "2 pictures, 64 RoIs each"),
+    ):
+        ours, theirs = make(backbone, size, device)
+        what = f"training step of {name}, {backbone}, {size[0]} x {size[1]} pixels, {setting}"
+        rows.append(compare(what, ours, peer, theirs, goal=goal, rounds=rounds, device=device))
+        del ours, theirs  # two networks and their optimisers
+    return rows
+
+
+def main() -> int:
+    chosen = options(__doc__, "vgg16", 5)
+    rows = []
+    for backbone in chosen.backbones.split(","):
+        rows += step_rows(backbone, chosen.size, chosen.device, chosen.rounds, goal=1.0)
+    write(f"training-{chosen.device.type}", "Training", rows, chosen.device)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.bench.ablation_report import ablation_markdown
+from lineage.bench.circumstances import circumstances_line
 from lineage.bench.published import GENERATIONS
 from lineage.bench.timing_report import timing_markdown
 from lineage.viz import milliseconds
@@ -125,12 +126,6 @@ def gpu_tables(results: dict[str, Any]) -> str:
         else:
             compared += part if isinstance(part, list) else [part]
     return "\n".join([*lines, "", comparison_table({**results, "rows": compared})])
-
-
-def circumstances_line(results: dict[str, Any]) -> str:
-    return (
-        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
-    )
 
 
 def rendered(results: dict[str, Any]) -> str:

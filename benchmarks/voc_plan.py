@@ -7,7 +7,6 @@ Writes benchmarks/results/voc-plan-DEVICE.json; `python benchmarks/update_readme
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lineage.backbones import build_backbone
 from lineage.bench.circumstances import circumstances
 from lineage.bench.experiment import changed
+from lineage.bench.report import as_json
 from lineage.common.checkpoint import write_atomically
 from lineage.data.voc import VOC_CLASSES
 from lineage.detectors import build_detector, named_recipe, train_detector
@@ -177,7 +177,7 @@ def main() -> int:
         "measured_steps": arguments.steps, "procedures": rows,
     }  # fmt: skip
     out = ROOT / "benchmarks" / "results" / f"voc-plan-{device.type}.json"
-    write_atomically(out, lambda path: path.write_text(json.dumps(results, indent=1) + "\n"))
+    write_atomically(out, lambda path: path.write_text(as_json(results)))
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lineage.bench.circumstances import circumstances_line
 from lineage.bench.report import Table, as_json, drawn, markdown_table
 from lineage.common.checkpoint import write_atomically
 
@@ -38,8 +39,7 @@ def footnotes(results: dict[str, Any]) -> list[str]:
     lines = [
         f"Measured: {results['data']}, {data['train_pictures']} training and {data['test_pictures']} test pictures, "
         f"{results['backbone']}, {results['recipe']} recipe, {seeds} seed{'s' if seeds > 1 else ''}; "
-        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: "
-        f"`{results['command']}`.",
+        f"{circumstances_line(results)}.",
         f"Published, on VOC2007: {results['source']}.",
     ]
     return [*lines, results["remark"]] if results["remark"] else lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lineage.common.linear import linear
-from lineage.common.stages import Work
+from lineage.common.stages import Clock, Work
 
 ROUNDS = 5
 
@@ -39,16 +38,10 @@ class Ceiling:
 
 def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call; on a GPU between two events, so that the host's wait is not in it."""
-    if device.type != "cuda":
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
+    clock = Clock(device)
     function()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end) / 1e3
+    clock.stop()
+    return clock.read()
 
 
 @torch.inference_mode()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,6 +25,13 @@ def circumstances(program: str, device: torch.device) -> dict[str, str | dict[st
         "command": " ".join([program, *sys.argv[1:]]),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def circumstances_line(results: Mapping[str, Any]) -> str:
+    """The same as a table's last line says it."""
+    return (
+        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: `{results['command']}`"
+    )
 
 
 def device_name(device: torch.device) -> str:

@@ -76,19 +76,13 @@ def _take_turns(
 
 def _row(one: Timed, runs: list[Run], ceiling: Ceiling) -> dict[str, Any]:
     by_phase = _medians(runs, "phase")
+    stages = {name: _stage(name, one.counted, runs, ceiling) for name in dict.fromkeys(one.counted.traced.names)}
     return {
         "regions": one.regions,
         "extrapolated_from": one.setting.sampled if one.counted.factor != 1.0 else None,
         "ms_by_phase": {phase: by_phase.get(phase, 0.0) for phase in PHASES},
-        "stages": {name: _stage(name, one.counted, runs, ceiling) for name in dict.fromkeys(one.counted.traced.names)},
-        "flops_by_phase": {
-            phase: sum(
-                round(record.work.flops * one.counted.factor_of(record.name))
-                for record in one.counted.traced.records
-                if record.phase == phase and record.work is not None
-            )
-            for phase in PHASES
-        },
+        "stages": stages,
+        "flops_by_phase": {p: sum(s["flops"] for s in stages.values() if s["phase"] == p) for p in PHASES},
         "peak_memory_bytes": one.counted.traced.peak_memory_bytes,
         "device_peak_memory_bytes": one.device_peak,
         "parameter_bytes": sum(tensor.nbytes for tensor in one.detector.state_dict().values()),

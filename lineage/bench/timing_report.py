@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from lineage.bench.circumstances import circumstances_line
 from lineage.bench.published import GENERATIONS
 from lineage.bench.report import NOTHING, WIDTH, Table, as_json, drawn, hanging, markdown_table, wide
 from lineage.common.checkpoint import write_atomically
@@ -29,8 +30,7 @@ def facts(results: Results) -> list[str]:
         f"{setting['dtype']}, {layout}{', compiled' if setting['compiled'] else ''}; {setting['proposals']} proposals, "
         f"Faster R-CNN {setting['rpn_proposals']}; "
         f"medians of {results['rounds']} rounds, taken in turns",
-        f"{results['device']}, torch {results['versions']['torch']}, commit {results['commit']}: "
-        f"`{results['command']}`",
+        circumstances_line(results),
         f"Its ceiling, measured in the same run: matrix product {_giga(ceiling['matmul'])} GFLOP/s, "
         f"3 x 3 convolution {_giga(ceiling['convolution'])} GFLOP/s, copying {ceiling['copy'] / 1e9:.1f} GB/s, "
         f"launching an operator {1e6 * ceiling['launch']:.1f} µs.",

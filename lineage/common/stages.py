@@ -76,7 +76,7 @@ class Trace:
     count: bool
     keep_tensors: bool
     records: list[StageRecord] = field(default_factory=list)
-    clocks: list[_Clock] = field(default_factory=list, repr=False)  # one a record
+    clocks: list[Clock] = field(default_factory=list, repr=False)  # one a record
 
     def __getitem__(self, name: str) -> StageRecord:
         """The last call of the stage called ``name``."""
@@ -164,7 +164,7 @@ def _record(active: Trace, name: str, phase: str, method: Callable, self: Any, a
             stack.enter_context(flop_counter)
             stack.enter_context(operators)  # the inner one, and so the first to see an operator
             operators.include((args, kwargs))
-        clock = _Clock(_device_of(self))
+        clock = Clock(_device_of(self))
         outputs = method(self, *args, **kwargs)
         clock.stop()
     operators.include(outputs)  # arrays of OpenCV's and numpy's became tensors without an operator
@@ -186,7 +186,7 @@ def _work(flop_counter: FlopCounterMode, operators: _OperatorCounter) -> Work:
     return Work(total, convolutions, operators.count, operators.moved, operators.peak)
 
 
-class _Clock:
+class Clock:
     """Seconds from its making to :meth:`stop`.
 
     A GPU runs behind its host. Making the host wait at every stage would count that wait as the stage's, so a GPU's
