@@ -40,6 +40,7 @@ from lineage.selective_search.settings import ProposalSettings
 
 QUICK_MODE_UP_TO = 300  # two strategies give some 300 boxes; who asks for more gets the papers' eight
 PAPER_PROPOSALS = RCNN_PAPER.proposals
+NOT_TRAINING = ("bench", "viz")  # rooms that no trained model depends on
 Say = Callable[[str], None]
 
 
@@ -152,7 +153,7 @@ def code_fingerprint() -> str:
     root = Path(lineage.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
-        if path.parent.name != "bench" and path.parent != root:
+        if path.parent.name not in NOT_TRAINING and path.parent != root:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

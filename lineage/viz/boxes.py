@@ -1,0 +1,119 @@
+"""Boxes on pictures: objects, detections, proposals, anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lineage.common.boxes import box_iou
+from lineage.viz.style import HIT, PALETTE, check_boxes, class_style, figure_of, picture_axes, rectangle, tag
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_boxes(
+    image: Tensor,
+    boxes: Tensor,
+    labels: Tensor | None = None,
+    scores: Tensor | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Boxes on a picture, each with its class and score.
+
+    Args:
+        image: (3, H, W), 0..1. boxes: (N, 4) pixels. labels: (N,) in 1..C. scores: (N,).
+        classes: C names, without background; the labels' numbers when not given.
+    Raises:
+        ValueError: shapes do not fit, or a label is outside 1..C.
+    """
+    boxes = check_boxes(boxes, labels=labels, scores=scores)
+    names = _names(labels, classes, len(boxes))
+    ax = picture_axes(image, ax, f"{len(boxes)} boxes" if title is None else title)
+    for i, box in enumerate(boxes.tolist()):
+        colour, style = class_style(int(labels[i]) if labels is not None else 1)
+        rectangle(ax, box, "black", "solid", linewidth=3.4, alpha=0.5)  # any colour shows on any picture
+        rectangle(ax, box, colour, style, linewidth=2)
+        text = " ".join(filter(None, [names[i], f"{float(scores[i]):.2f}" if scores is not None else ""]))
+        if text:
+            tag(ax, box, text, colour)
+    return figure_of(ax)
+
+
+def draw_proposals(
+    image: Tensor,
+    proposals: Tensor,
+    ground_truth: Tensor | None = None,
+    *,
+    count: int = 200,
+    iou_threshold: float = 0.5,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """The first ``count`` proposals as thin lines; with ground truth, those that hit an object stand out.
+
+    Args:
+        image: (3, H, W), 0..1. proposals: (N, 4), best first. ground_truth: (G, 4) or None.
+        iou_threshold: an object is found when a proposal of those drawn overlaps it by this much.
+    """
+    shown = check_boxes(proposals)[:count]
+    ax = picture_axes(image, ax, "")
+    hits = torch.zeros(len(shown), dtype=torch.bool)
+    caption = f"{len(shown)} of {len(proposals)} proposals"
+    if ground_truth is not None and len(ground_truth):
+        overlaps = box_iou(shown, check_boxes(ground_truth))  # (N, G)
+        hits = (overlaps >= iou_threshold).any(dim=1)
+        found = int((overlaps >= iou_threshold).any(dim=0).sum())
+        caption += f": {found} of {len(ground_truth)} objects found at IoU {iou_threshold:g}"
+        for box in ground_truth.tolist():
+            rectangle(ax, box, "white", "solid", linewidth=4)
+            rectangle(ax, box, "black", "solid", linewidth=2)
+    for box, hit in sorted(zip(shown.tolist(), hits.tolist()), key=lambda pair: pair[1]):
+        rectangle(ax, box, HIT if hit else PALETTE[1], "solid", 1.4 if hit else 0.7, 1.0 if hit else 0.5)
+    ax.set_title(caption if title is None else title, fontsize=10)
+    return figure_of(ax)
+
+
+def draw_anchors(image: Tensor, anchors: Tensor, *, title: str | None = None, ax: Axes | None = None) -> Figure:
+    """Anchors on a picture, frame widened so that those that cross the border show whole.
+
+    Args:
+        image: (3, H, W), 0..1. anchors: (A, 4) pixels, for example the nine of one location.
+    """
+    anchors = check_boxes(anchors)
+    ax = picture_axes(image, ax, f"{len(anchors)} anchors" if title is None else title)
+    height, width = image.shape[1:]
+    # Colour by area (Faster R-CNN's scales), line style by shape (its ratios).
+    sizes = anchors[:, 2:] - anchors[:, :2]  # (A, 2)
+    scale = sizes.prod(dim=1).sqrt().log2().round().tolist()
+    shape = (sizes[:, 1] / sizes[:, 0]).log2().round().sign().tolist()
+    scales = sorted(set(scale))
+    for box, s, r in zip(anchors.tolist(), scale, shape):
+        colour = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5], PALETTE[0])[scales.index(s) % 5]
+        rectangle(ax, box, colour, {0: "solid", 1: "dashed", -1: "dotted"}[int(r)], linewidth=1.8)
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    ax.plot(*centres.T.tolist(), "+", color="black", markersize=8)
+    rectangle(ax, [0, 0, width, height], "black", "solid", linewidth=1)
+    outer = torch.cat([anchors, torch.tensor([[0.0, 0.0, width, height]])])
+    low, high = outer[:, :2].min(dim=0).values - 6, outer[:, 2:].max(dim=0).values + 6
+    ax.set_xlim(float(low[0]), float(high[0]))
+    ax.set_ylim(float(high[1]), float(low[1]))
+    return figure_of(ax)
+
+
+def _names(labels: Tensor | None, classes: Sequence[str] | None, count: int) -> list[str]:
+    if labels is None:
+        return [""] * count
+    if classes is None:
+        return [str(int(label)) for label in labels]
+    for label in labels.tolist():
+        if not 1 <= label <= len(classes):
+            raise ValueError(f"labels: {label} is outside 1..{len(classes)}, the classes given")
+    return [classes[int(label) - 1] for label in labels]
