@@ -16,7 +16,9 @@ from lineage.common.progress import progress_bar
 from lineage.common.sampling import seeded_generator
 
 SAVE_EVERY_SECONDS = 60.0
+CURVE_POINTS = 100  # of a loss curve, at most
 
+LossCurves = dict[str, list[float]]  # each loss, averaged over as many successive parts of a training
 LossesOf = Callable[[list[int], torch.Generator], dict[str, Tensor]]
 
 
@@ -71,18 +73,18 @@ class TrainingReport:
     steps: int  # gradient steps, all procedures together
     pictures: int  # seen by them, with repetition
     cache_bytes: int  # features written to disk
-    losses: dict[str, float]  # at the end
+    curves: LossCurves
 
 
-def run_once(done: Path, module: nn.Module, run: Callable[[], dict[str, float]]) -> dict[str, float]:
+def run_once(done: Path, module: nn.Module, run: Callable[[], LossCurves]) -> LossCurves:
     """Run a training procedure and keep its result at ``done``; when it is there already, load it instead."""
     if done.exists():
-        state, losses = load_checkpoint(done)
+        state, curves = load_checkpoint(done)
         module.load_state_dict(state)
-        return losses
-    losses = run()
-    save_checkpoint(done, module.state_dict(), losses)
-    return losses
+        return curves
+    curves = run()
+    save_checkpoint(done, module.state_dict(), curves)
+    return curves
 
 
 def make_optimiser(modules: list[nn.Module], solver: Solver) -> torch.optim.Optimizer:
@@ -111,7 +113,7 @@ def optimise(
     seed: int,
     label: str,
     resume: Path | None = None,
-) -> dict[str, float]:
+) -> LossCurves:
     """Minimise the sum of ``losses_of(image indices, generator)`` for ``solver.steps`` steps.
 
     Pictures come in shuffled epochs. Every draw depends on (seed, step) only, so that a run which was
@@ -120,36 +122,36 @@ def optimise(
     Args:
         resume: where the state is kept once a minute and on Ctrl-C; removed at the end.
     Returns:
-        each loss, averaged over the last tenth of the steps.
+        each loss's curve: the means over :data:`CURVE_POINTS` successive parts of the steps (fewer if there are fewer).
     Raises:
         TrainingError: no pictures, or the loss became NaN or infinite.
     """
     if num_images == 0:
         raise TrainingError(f"{label}: the training split has no picture")
     optimiser = make_optimiser(modules, solver)
-    step, sums = _restore(resume, modules, optimiser) if resume else (0, {})
+    step, curves = _restore(resume, modules, optimiser) if resume else (0, {})
     saved_at = time.monotonic()
-    tail = min(math.ceil(solver.steps * 0.9), solver.steps - 1)  # the last tenth begins here
+    part = math.ceil(solver.steps / CURVE_POINTS)  # steps a point; the last may have fewer
     with progress_bar(label, solver.steps) as advance:
         advance(step, "")
         try:
             while step < solver.steps:
                 losses = _step(modules, losses_of, num_images, solver, optimiser, seed, step, label)
-                if step >= tail:
-                    for name, value in losses.items():
-                        sums[name] = sums.get(name, 0.0) + value
+                for name, value in losses.items():
+                    curve = curves.setdefault(name, [0.0] * math.ceil(solver.steps / part))
+                    curve[step // part] += value / (min(part, solver.steps - step // part * part))
                 step += 1
                 advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
                 if resume and time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
-                    _save(resume, modules, optimiser, step, sums)
+                    _save(resume, modules, optimiser, step, curves)
                     saved_at = time.monotonic()
         except KeyboardInterrupt:
             if resume:
-                _save(resume, modules, optimiser, step, sums)
+                _save(resume, modules, optimiser, step, curves)
             raise
     if resume:
         resume.unlink(missing_ok=True)
-    return {name: value / (solver.steps - tail) for name, value in sums.items()}
+    return curves
 
 
 def _step(
@@ -190,17 +192,17 @@ def images_of_step(num_images: int, images_per_step: int, seed: int, step: int) 
 
 
 def _save(
-    path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, sums: dict[str, float]
+    path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, curves: LossCurves
 ) -> None:
     state = {f"model.{i}.{n}": t for i, module in enumerate(modules) for n, t in module.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         for name, value in slots.items():
             if isinstance(value, Tensor):
                 state[f"optimiser.{index}.{name}"] = value
-    save_checkpoint(path, state, {"step": step, "sums": sums})
+    save_checkpoint(path, state, {"step": step, "curves": curves})
 
 
-def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, float]]:
+def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, LossCurves]:
     if not path.exists():
         return 0, {}
     state, facts = load_checkpoint(path)
@@ -217,4 +219,4 @@ def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimi
                 tensor = torch.empty_like(parameter).copy_(tensor)
             slots.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
-    return int(facts["step"]), facts["sums"]
+    return int(facts["step"]), facts["curves"]

@@ -34,12 +34,12 @@ def train(
         return detector.losses(images, targets, boxes, generator)
 
     detector.train()
-    losses = optimise(
+    curves = optimise(
         [detector], losses_of, len(dataset), solver, seed=seed, label="Fast R-CNN: train",
         resume=work_dir / "train.safetensors",
     )  # fmt: skip
     detector.eval()
-    return TrainingReport("end to end", solver.steps, solver.steps * solver.images_per_step, 0, losses)
+    return TrainingReport("end to end", solver.steps, solver.steps * solver.images_per_step, 0, curves)
 
 
 def load_batch(

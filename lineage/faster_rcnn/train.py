@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lineage.common.optimise import Solver, TrainingReport, optimise, run_once
+from lineage.common.optimise import LossCurves, Solver, TrainingReport, optimise, run_once
 from lineage.common.progress import track
 from lineage.data.voc import VOCDataset
 from lineage.fast_rcnn.sampling import roi_losses
@@ -45,11 +45,11 @@ def _joint(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir: Path)
         images, targets, _ = load_batch(dataset, indices, generator, detector)
         return detector.losses(images, targets, None, generator)
 
-    losses = optimise(
+    curves = optimise(
         [detector], losses_of, len(dataset), solver, seed=seed, label="Faster R-CNN: joint",
         resume=work_dir / "joint.safetensors",
     )  # fmt: skip
-    return TrainingReport("joint", solver.steps, solver.steps * solver.images_per_step, 0, losses)
+    return TrainingReport("joint", solver.steps, solver.steps * solver.images_per_step, 0, curves)
 
 
 def _alternating(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir: Path) -> TrainingReport:
@@ -57,51 +57,49 @@ def _alternating(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir:
     recipe = detector.recipe
     pretrained = copy.deepcopy(detector.backbone.state_dict())
 
-    def rpn(path: Path, step: int) -> dict[str, float]:
+    def rpn(path: Path, step: int) -> LossCurves:
         return _train_rpn(detector, dataset, recipe.rpn_solver, seed + step, path)
 
-    def head(path: Path, step: int) -> dict[str, float]:
+    def head(path: Path, step: int) -> LossCurves:
         return _train_head(detector, dataset, propose_all(detector, dataset), recipe.head_solver, seed + step, path)
 
     _step(1, rpn, detector, work_dir)
     step_1 = copy.deepcopy(detector)  # proposes for step 2 with convolutions of its own
     detector.backbone.load_state_dict(pretrained)
 
-    def head_on_step_1(path: Path, step: int) -> dict[str, float]:
+    def head_on_step_1(path: Path, step: int) -> LossCurves:
         return _train_head(detector, dataset, propose_all(step_1, dataset), recipe.head_solver, seed + step, path)
 
     _step(2, head_on_step_1, detector, work_dir)
     detector.backbone.conv.requires_grad_(False)
-    losses = _step(3, rpn, detector, work_dir)
-    losses |= _step(4, head, detector, work_dir)
+    curves = _step(3, rpn, detector, work_dir)
+    curves |= _step(4, head, detector, work_dir)
     detector.backbone.conv.requires_grad_(True)
     detector.backbone.freeze_leading_layers(recipe.frozen)
     for path in work_dir.glob("step*.safetensors"):
         path.unlink()
     solvers = (recipe.rpn_solver, recipe.head_solver) * 2
     steps, pictures = sum(s.steps for s in solvers), sum(s.steps * s.images_per_step for s in solvers)
-    return TrainingReport("4-step alternating", steps, pictures, 0, losses)
+    return TrainingReport("4-step alternating", steps, pictures, 0, curves)
 
 
 def _rpn_alone(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir: Path) -> TrainingReport:
     """Step 1 of the 4: a proposer for another detector. The head stays untrained."""
     solver = detector.recipe.rpn_solver
-    losses = _train_rpn(detector, dataset, solver, seed + 1, work_dir / "rpn.safetensors")
-    return TrainingReport("RPN alone", solver.steps, solver.steps * solver.images_per_step, 0, losses)
+    curves = _train_rpn(detector, dataset, solver, seed + 1, work_dir / "rpn.safetensors")
+    return TrainingReport("RPN alone", solver.steps, solver.steps * solver.images_per_step, 0, curves)
 
 
 PROCEDURES = {"joint": _joint, "alternating": _alternating, "rpn": _rpn_alone}
 
 
-def _step(
-    number: int, run: Callable[[Path, int], dict[str, float]], detector: FasterRCNN, work_dir: Path
-) -> dict[str, float]:
+def _step(number: int, run: Callable[[Path, int], LossCurves], detector: FasterRCNN, work_dir: Path) -> LossCurves:
     """One of the four steps, kept when done, so that an interrupted run takes up at the step it was in."""
     done, resume = work_dir / f"step{number}-done.safetensors", work_dir / f"step{number}.safetensors"
     return run_once(done, detector, lambda: run(resume, number))
 
 
-def _train_rpn(detector: FasterRCNN, dataset: VOCDataset, solver: Solver, seed: int, resume: Path) -> dict[str, float]:
+def _train_rpn(detector: FasterRCNN, dataset: VOCDataset, solver: Solver, seed: int, resume: Path) -> LossCurves:
     def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
         images, targets, _ = load_batch(dataset, indices, generator, detector)
         features, frames = detector.convolve_batch(images)
@@ -113,7 +111,7 @@ def _train_rpn(detector: FasterRCNN, dataset: VOCDataset, solver: Solver, seed: 
 
 def _train_head(
     detector: FasterRCNN, dataset: VOCDataset, regions: list[Tensor], solver: Solver, seed: int, resume: Path
-) -> dict[str, float]:
+) -> LossCurves:
     def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
         images, targets, boxes = load_batch(dataset, indices, generator, detector, regions)
         features, frames = detector.convolve_batch(images)

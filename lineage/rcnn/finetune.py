@@ -12,7 +12,7 @@ from lineage.backbones import Backbone
 from lineage.common.augment import augment
 from lineage.common.image import normalise
 from lineage.common.matching import LabelledRegions, label_regions
-from lineage.common.optimise import optimise
+from lineage.common.optimise import LossCurves, optimise
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.recipe import Recipe
@@ -27,7 +27,7 @@ def finetune(
     *,
     seed: int,
     resume: Path | None = None,
-) -> dict[str, float]:
+) -> LossCurves:
     """Train ``backbone`` in place; the softmax layer is thrown away afterwards, the SVMs replace it.
 
     Returns the mean loss over the last tenth of the steps.
@@ -45,7 +45,7 @@ def finetune(
         return {"softmax": F.cross_entropy(scores, labels.to(device))}
 
     backbone.train()
-    losses = optimise(
+    curves = optimise(
         [backbone, softmax],
         losses_of,
         len(dataset),
@@ -55,7 +55,7 @@ def finetune(
         resume=resume,
     )
     backbone.eval()
-    return losses
+    return curves
 
 
 def sample_crops(

@@ -23,7 +23,7 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
     """
     recipe = detector.recipe
     tuned = work_dir / "finetuned.safetensors"
-    losses = run_once(
+    curves = run_once(
         tuned,
         detector.backbone,
         lambda: finetune(
@@ -43,5 +43,5 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, losses=losses,
+        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, curves=curves,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lineage.common.image import Frame
 from lineage.common.matching import label_regions
-from lineage.common.optimise import TrainingReport, optimise, run_once
+from lineage.common.optimise import LossCurves, TrainingReport, optimise, run_once
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.features import fit_on_features
@@ -29,7 +29,7 @@ def train(
         work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
     """
     recipe, tuned = detector.recipe, work_dir / "finetuned.safetensors"
-    losses = run_once(
+    curves = run_once(
         tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, work_dir / "finetune.safetensors")
     )
 
@@ -46,7 +46,7 @@ def train(
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, losses=losses,
+        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, curves=curves,
     )  # fmt: skip
 
 
@@ -70,9 +70,7 @@ class _FixedConvolutions:
         return maps, frames
 
 
-def finetune_fc(
-    detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], seed: int, resume: Path
-) -> dict[str, float]:
+def finetune_fc(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], seed: int, resume: Path) -> LossCurves:
     """Section 4.3: a (C + 1)-way softmax on fc7; the convolutions are fixed, so they run without a graph."""
     recipe = detector.recipe
     device = next(detector.parameters()).device
@@ -99,7 +97,7 @@ def finetune_fc(
         return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)), torch.cat(labels).to(device))}
 
     detector.head.train()
-    losses = optimise(
+    curves = optimise(
         [detector.head, softmax],
         losses_of,
         len(dataset),
@@ -109,4 +107,4 @@ def finetune_fc(
         resume=resume,
     )
     detector.head.eval()
-    return losses
+    return curves

@@ -110,17 +110,18 @@ def test_an_interrupted_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_
 
 
 @pytest.mark.parametrize("at", [5, 19])
-def test_a_resumed_run_reports_the_same_losses(tmp_path, at):
+def test_a_resumed_run_reports_the_same_curves(tmp_path, at):
     straight, model = network(), network()
     expected = optimise([straight], losses_for(straight), len(DATA), SGD, seed=3, label="t")
     with pytest.raises(KeyboardInterrupt):
         optimise([model], losses_for(model, at), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors")
     found = optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors")
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert found.keys() == expected.keys()
+    assert all(found[name] == pytest.approx(expected[name], rel=1e-6) for name in expected)
 
 
-@pytest.mark.parametrize("steps", [1, 5, 10, 25])
-def test_the_losses_returned_are_the_mean_over_the_last_tenth(steps):
+@pytest.mark.parametrize("steps", [1, 5, 100, 101, 250])
+def test_a_curve_has_the_means_of_successive_parts(steps):
     solver = Solver("sgd", learning_rate=0.0, steps=steps, images_per_step=1, weight_decay=0.0)
     model, count = network(), iter(range(1000))
 
@@ -128,8 +129,9 @@ def test_the_losses_returned_are_the_mean_over_the_last_tenth(steps):
         return {"counted": 0 * model(DATA[indices]).sum() + float(next(count))}
 
     found = optimise([model], losses_of, len(DATA), solver, seed=0, label="t")
-    last = range(min(math.ceil(0.9 * steps), steps - 1), steps)  # a run of under ten steps: its last one
-    assert found == {"counted": pytest.approx(sum(last) / len(last))}
+    part = math.ceil(steps / 100)
+    parts = [range(start, min(start + part, steps)) for start in range(0, steps, part)]
+    assert found == {"counted": pytest.approx([sum(steps) / len(steps) for steps in parts])}
 
 
 def test_training_lowers_the_loss_and_the_same_seed_trains_the_same():
@@ -137,7 +139,7 @@ def test_training_lowers_the_loss_and_the_same_seed_trains_the_same():
     before = losses_for(first)([0, 1, 2], torch.Generator().manual_seed(0))["fit"].item()
     found = optimise([first], losses_for(first), len(DATA), SGD, seed=3, label="t")
     optimise([again], losses_for(again), len(DATA), SGD, seed=3, label="t")
-    assert found["fit"] < before / 4
+    assert found["fit"][-1] < before / 4
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
 
 

@@ -110,7 +110,7 @@ def test_training_leaves_the_convolutions_bit_identical_and_changes_the_head(tmp
     report = train(detector, dataset, dataset.proposals, seed=0, work_dir=tmp_path)
     assert all(torch.equal(t, conv[n]) for n, t in detector.backbone.conv.state_dict().items())
     assert not any(torch.equal(t, head[n]) for n, t in detector.head.state_dict().items())
-    assert report.losses["softmax"] < 1.1
+    assert report.curves["softmax"][-1] < 1.1
     assert report.cache_bytes > 0
     assert report.pictures == 24
     assert list(tmp_path.iterdir()) == []  # neither cache nor checkpoints are left
@@ -138,12 +138,12 @@ def test_maps_kept_in_memory_or_not_teach_the_same(tmp_path, monkeypatch):
         detector = SPPNet(build_backbone("tiny", seed=0), dataset.classes, small_recipe())
         convolutions = []
         detector.backbone.conv.register_forward_hook(lambda *_, seen=convolutions: seen.append(1))
-        losses = finetune_fc(detector, dataset, dataset.proposals, 0, tmp_path / "s.safetensors")
-        calls.append((len(convolutions), losses, detector.head.fc[0].weight))
+        curves = finetune_fc(detector, dataset, dataset.proposals, 0, tmp_path / "s.safetensors")
+        calls.append((len(convolutions), curves, detector.head.fc[0].weight))
     counts = [count for count, _, _ in calls]
     assert counts == [24, 2 + 8, 3]  # 24 pictures seen, eight times each of the three
-    for _, losses, weight in calls[1:]:
-        assert losses == calls[0][1]
+    for _, curves, weight in calls[1:]:
+        assert curves == calls[0][1]
         assert torch.equal(weight, calls[0][2])
 
 
