@@ -105,13 +105,16 @@ class Trace:
         return max((record.peak_memory_bytes or 0 for record in self.records), default=0)
 
     def __str__(self) -> str:
-        lines = [f"{'stage':<18}{'phase':<10}{'calls':>6}  {'output':<28}{'ms':>10}{'GFLOPs':>10}"]
-        for name in dict.fromkeys(self.names):
-            calls = [record for record in self.records if record.name == name]
-            shape = describe(calls[-1].outputs)
-            flops = f"{sum(r.flops or 0 for r in calls) / 1e9:10.3f}" if self.count else f"{'-':>10}"
-            seconds = sum(r.seconds for r in calls)
-            lines.append(f"{name:<18}{calls[0].phase:<10}{len(calls):>6}  {shape:<28}{seconds * 1e3:>10.2f}{flops}")
+        names = list(dict.fromkeys(self.names))
+        calls = {name: [record for record in self.records if record.name == name] for name in names}
+        shapes = {name: describe(calls[name][-1].outputs) for name in names}
+        width = max([len("output"), *map(len, shapes.values())])
+        lines = [f"{'stage':<18}{'phase':<10}{'calls':>6}  {'output':<{width}}{'ms':>10}{'GFLOPs':>10}"]
+        for name in names:
+            flops = f"{sum(r.flops or 0 for r in calls[name]) / 1e9:10.3f}" if self.count else f"{'-':>10}"
+            ms = f"{sum(r.seconds for r in calls[name]) * 1e3:>10.2f}"
+            phase = calls[name][0].phase
+            lines.append(f"{name:<18}{phase:<10}{len(calls[name]):>6}  {shapes[name]:<{width}}{ms}{flops}")
         return "\n".join(lines)
 
 

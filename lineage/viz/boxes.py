@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lineage.common.boxes import box_iou
-from lineage.viz.style import HIT, PALETTE, check_boxes, class_style, figure_of, picture_axes, rectangle, tag
+from lineage.viz.style import (
+    HIT,
+    PALETTE,
+    check_boxes,
+    class_style,
+    figure_of,
+    new_figure,
+    picture_axes,
+    rectangle,
+    tag,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +54,72 @@ def draw_boxes(
         text = " ".join(filter(None, [names[i], f"{float(scores[i]):.2f}" if scores is not None else ""]))
         if text:
             tag(ax, box, text, colour)
+    return figure_of(ax)
+
+
+def draw_overlap(
+    box1: Tensor,
+    box2: Tensor,
+    frame: Sequence[float] | None = None,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Two boxes (4,) on blank paper, what they share hatched; the title says how much that is of what they cover.
+
+    Args:
+        frame: x1, y1, x2, y2 of the paper; None is what the boxes need.
+    """
+    from matplotlib.patches import Rectangle
+
+    pair = check_boxes(torch.stack([box1, box2]))
+    if frame is None:
+        low, high = pair[:, :2].min(dim=0).values, pair[:, 2:].max(dim=0).values  # (2,), (2,)
+        margin = 0.08 * float((high - low).max())
+        frame = [*(low - margin).tolist(), *(high + margin).tolist()]
+    left, top, right, bottom = frame
+    if ax is None:
+        scale = 3.4 / max(right - left, bottom - top)
+        ax = new_figure(max((right - left) * scale, 2.4), (bottom - top) * scale + 0.5).add_subplot()
+    x1, y1 = pair[:, :2].max(dim=0).values.tolist()
+    x2, y2 = pair[:, 2:].min(dim=0).values.tolist()
+    if x2 > x1 and y2 > y1:
+        look: dict[str, Any] = {"facecolor": "#DDDDDD", "edgecolor": "black", "linewidth": 0}
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, hatch="///", **look))
+    rectangle(ax, pair[0].tolist(), PALETTE[3], "solid", linewidth=2.4)
+    rectangle(ax, pair[1].tolist(), PALETTE[4], "dashed", linewidth=2.4)
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")  # y grows downwards, as in a picture
+    ax.tick_params(labelsize=8)
+    iou = float(box_iou(pair[:1], pair[1:]))
+    ax.set_title(f"hatched / all that is covered: IoU {iou:.2f}" if title is None else title, fontsize=10)
+    return figure_of(ax)
+
+
+def draw_suppression(
+    image: Tensor,
+    boxes: Tensor,
+    scores: Tensor,
+    kept: Tensor,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """What non-maximum suppression does: boxes that stay, thick and with their scores, over those that go.
+
+    Args:
+        image: (3, H, W), 0..1. boxes: (N, 4) pixels. scores: (N,). kept: (K,) rows of ``boxes``, of ``nms``.
+    """
+    boxes = check_boxes(boxes, scores=scores)
+    ax = picture_axes(image, ax, f"{len(kept)} of {len(boxes)} boxes stay" if title is None else title)
+    gone = torch.ones(len(boxes), dtype=torch.bool)
+    gone[kept] = False
+    for box in boxes[gone].tolist():
+        rectangle(ax, box, "white", "solid", linewidth=0.8, alpha=0.7)
+        rectangle(ax, box, "black", "dotted", linewidth=0.8, alpha=0.7)
+    for row in kept.tolist():
+        rectangle(ax, boxes[row].tolist(), "black", "solid", linewidth=4, alpha=0.6)
+        rectangle(ax, boxes[row].tolist(), PALETTE[0], "solid", linewidth=2.4)
+        tag(ax, boxes[row].tolist(), f"{float(scores[row]):.2f}", PALETTE[0])
     return figure_of(ax)
 
 

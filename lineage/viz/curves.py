@@ -6,14 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lineage.common.evaluation import voc_ap_11_point, voc_ap_area
 from lineage.viz.bars import milliseconds
 from lineage.viz.style import PALETTE, class_style, figure_of, new_figure
+
+MARKERS = ("o", "s", "^", "D", "v", "*", "P", "X")
+LINE_COLOURS = (PALETTE[3], PALETTE[4], PALETTE[2], PALETTE[5], "#000000", PALETTE[0])
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lineage.common.evaluation import VOCResult
+    from lineage.common.evaluation import Curve, VOCResult
 
 
 def plot_pr_curves(
@@ -37,7 +41,7 @@ def plot_pr_curves(
         )  # begins at recall 0
         ax.plot(
             recall[: len(precision)], precision, color=colour, linestyle=style, linewidth=1.8,
-            label=f"{name} {result.ap[label]:.3f}",
+            marker=MARKERS[label % len(MARKERS)], markevery=0.12, markersize=5, label=f"{name} {result.ap[label]:.3f}",
         )  # fmt: skip
     ax.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     ax.grid(alpha=0.3)
@@ -45,6 +49,83 @@ def plot_pr_curves(
         ax.legend(title="class, AP", fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ax.set_title(f"precision and recall, mAP {result.map:.3f}" if title is None else title, fontsize=10)
     return figure_of(ax)
+
+
+def plot_lines(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    y: str,
+    *,
+    log: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Named lines (xs, ys) over one another, told apart by colour, dashes and marker.
+
+    Args:
+        x, y: what the axes say. log: "x", "y" or "xy" for logarithmic ones.
+    """
+    if ax is None:
+        ax = new_figure(6.4, 3.8).add_subplot()
+    for i, (name, (xs, ys)) in enumerate(lines.items()):
+        colour, style = LINE_COLOURS[i % len(LINE_COLOURS)], ("solid", "dashed", "dashdot", "dotted")[i % 4]
+        ax.plot(
+            xs, ys, color=colour, linestyle=style, linewidth=1.7, label=name,
+            marker=MARKERS[i % len(MARKERS)], markevery=max(1, len(xs) // 12), markersize=4.5,
+        )  # fmt: skip
+    ax.set(xlabel=x, ylabel=y)
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    ax.grid(alpha=0.35)
+    if len(lines) > 1:
+        ax.legend(fontsize=8)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    return figure_of(ax)
+
+
+def plot_intersection(
+    first: Sequence[float], second: Sequence[float], names: tuple[str, str], *, title: str | None = None
+) -> Figure:
+    """Two histograms (n,) that each sum to 1, and what they have in common: the smaller of each pair of bins."""
+    ax = new_figure(8.0, 2.7).add_subplot()
+    bins = range(len(first))
+    common = [min(a, b) for a, b in zip(first, second)]
+    ax.bar(bins, common, width=1.0, color="#BBBBBB", hatch="///", edgecolor="#777777", linewidth=0, label="common")
+    ax.step(bins, first, where="mid", color=PALETTE[3], linewidth=1.6, label=names[0])
+    ax.step(bins, second, where="mid", color=PALETTE[4], linewidth=1.6, linestyle="dashed", label=names[1])
+    ax.set(xlabel="bin", ylabel="share", xlim=(-0.5, len(first) - 0.5))
+    ax.legend(fontsize=8)
+    ax.set_title(f"histogram intersection {sum(common):.3f}" if title is None else title, fontsize=10)
+    return figure_of(ax)
+
+
+def plot_average_precision(curve: Curve, *, title: str | None = None) -> Figure:
+    """One class's curve and the two averages of it: VOC2007's eleven points, and the area from VOC2010 on."""
+    figure = new_figure(8.4, 3.4)
+    left, right = figure.subplots(1, 2, sharey=True)
+    recall, precision = list(curve.recall), list(curve.precision)
+    points = [step * 0.1 for step in range(11)]
+    best = [max((p for r, p in zip(recall, precision) if r >= at), default=0.0) for at in points]
+    left.vlines(points, 0, best, color=PALETTE[3], linewidth=1, linestyle="dotted")
+    left.plot(points, best, "o", color=PALETTE[3], label="best precision at that recall or more")
+    left.set_title(f"11-point AP: mean of the dots, {voc_ap_11_point(curve.recall, curve.precision):.3f}", fontsize=10)
+    steps = [max(precision[i:]) for i in range(len(precision))]
+    right.fill_between(
+        [0.0, *recall], [*steps[:1], *steps], step="pre", color=PALETTE[1], alpha=0.45, label="envelope"
+    )  # fmt: skip
+    right.set_title(f"area AP: {voc_ap_area(curve.recall, curve.precision):.3f}", fontsize=10)
+    for ax in (left, right):
+        ax.plot(recall, precision, ".-", color="black", linewidth=1, label="after each detection")
+        ax.set(xlim=(-0.03, 1.03), ylim=(0, 1.06), xlabel="recall")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8, loc="lower left")
+    left.set_ylabel("precision")
+    if title is not None:
+        figure.suptitle(title, fontsize=11)
+    return figure
 
 
 def plot_scaling(

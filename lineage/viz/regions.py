@@ -1,4 +1,4 @@
-"""What becomes of a region: crops, and the bins it is pooled to."""
+"""Regions of a picture, and what becomes of them: crops, and the bins that they are pooled to."""
 
 from __future__ import annotations
 
@@ -6,15 +6,66 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD
-from lineage.viz.style import OUTLINE, check_boxes, figure_of, new_figure, picture_axes, pixels_of, rectangle
+from lineage.viz.style import OUTLINE, PALETTE, check_boxes, figure_of, new_figure, picture_axes, pixels_of, rectangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def draw_segments(
+    image: Tensor,
+    labels: np.ndarray,
+    marked: Sequence[int] = (),
+    *,
+    boxes: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """A segmentation: every region in its mean colour, with its outline.
+
+    Args:
+        image: (3, H, W), 0..1. labels: (H, W) integers. marked: labels of regions to number and outline.
+        boxes: also draw the box of each marked region.
+    """
+    names, flat = np.unique(labels, return_inverse=True)
+    pixels = pixels_of(image).reshape(-1, 3)
+    flat = flat.reshape(-1)
+    sums = np.stack([np.bincount(flat, pixels[:, c]) for c in range(3)], axis=1)  # (n, 3)
+    means = torch.from_numpy((sums / np.bincount(flat)[:, None])[flat].reshape(*labels.shape, 3)).permute(2, 0, 1)
+    ax = picture_axes(means, ax, f"{len(names)} regions" if title is None else title)
+    _outline(ax, labels, "black", 0.6)
+    for name in marked:
+        inside = labels == name
+        rows, columns = np.nonzero(inside)
+        _outline(ax, inside.astype(np.int32), "white", 3.0)
+        _outline(ax, inside.astype(np.int32), PALETTE[4], 1.8)
+        if boxes:
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            rectangle(ax, box, "black", "dashed", linewidth=1.4)
+        middle = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)  # of the region, so inside it
+        ax.text(
+            columns[middle] + 0.5, rows[middle] + 0.5, str(name), fontsize=9, ha="center", va="center", color="white",
+            bbox={"facecolor": "black", "edgecolor": "none", "pad": 1.2},
+        )  # fmt: skip
+    return figure_of(ax)
+
+
+def _outline(ax: Axes, labels: np.ndarray, colour: str, linewidth: float) -> None:
+    """Lines between pixels of different labels (H, W)."""
+    from matplotlib.collections import LineCollection
+
+    y, x = np.nonzero(labels[:, :-1] != labels[:, 1:])
+    upright = np.stack([np.stack([x + 1, y], -1), np.stack([x + 1, y + 1], -1)], axis=1)  # (E, 2, 2)
+    y, x = np.nonzero(labels[:-1] != labels[1:])
+    level = np.stack([np.stack([x, y + 1], -1), np.stack([x + 1, y + 1], -1)], axis=1)
+    pieces = [*upright, *level]
+    ax.add_collection(LineCollection(pieces, colors=colour, linewidths=linewidth))
 
 
 def draw_crops(
