@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from lineage.bench.experiment import Experiment, region_proposals, trained_detector
+from lineage.bench.report import Table, markdown_table
 from lineage.cli import default_cache, make_experiment
 from lineage.data.voc import VOCDataset
 from lineage.detectors import TITLES
@@ -76,6 +79,22 @@ def trained(generation: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
     regions = None if generation == "faster_rcnn" else proposals(train)
     with _while(f"training {TITLES[generation]}, about a minute, once"):
         return trained_detector(wanted, generation, 0, train, regions, lambda line: None)
+
+
+def committed(name: str) -> dict[str, Any]:
+    """What ``benchmarks/results/NAME.json`` says: figures that take too long for a cell. It names its command.
+
+    Raises:
+        FileNotFoundError: there is no such file; notebooks run in the folder that they lie in.
+    """
+    return json.loads((Path("..") / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def show(table: Table) -> None:
+    """A table of the benchmark's as part of the page."""
+    from IPython.display import Markdown, display
+
+    display(Markdown("\n".join([f"**{table.title}**", "", *markdown_table(table)])))
 
 
 @contextmanager

@@ -248,7 +248,7 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         "A region smaller than its pooling grid",
         "repeat each cell, then pool (D1), round the bins' edges so that they overlap (paper, Caffe)",
-        "the results are nearly the same; this package rounds",
+        "two descriptions of one result, cell for cell; this package rounds",
         False,
         ("fast_rcnn", "faster_rcnn"),
     ),

@@ -17,7 +17,7 @@ def roi_pool(
 
     Both corners are multiplied by ``spatial_scale`` and rounded to cells, both ends inclusive; bin i of n over
     w cells reaches from floor(i w / n) to ceil((i + 1) w / n); a bin without cells is 0. (A RoI of fewer cells
-    than bins has overlapping bins: no cell is "copied", as the theory post has it.)
+    than bins has overlapping bins. Copying every cell n times and pooling, as the theory post has it, gives the same.)
 
     Args:
         features: (B, C, H, W). boxes: a (R_i, 4) a picture, or (R, 5) with the picture's index first; in pixels.

@@ -30,7 +30,7 @@ def finetune(
 ) -> LossCurves:
     """Train ``backbone`` in place; the softmax layer is thrown away afterwards, the SVMs replace it.
 
-    Returns the mean loss over the last tenth of the steps.
+    Returns the loss's curve.
     """
     device = next(backbone.parameters()).device
     softmax = nn.Linear(backbone.features, len(dataset.classes) + 1)

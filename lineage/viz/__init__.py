@@ -1,4 +1,4 @@
-"""Pictures of what a detector sees: boxes, proposals, crops, bins, anchors, curves and phase bars.
+"""Pictures of what a detector sees: boxes, regions, crops, feature maps, bins, anchors, curves and bars.
 
 Every function returns a matplotlib Figure that belongs to nobody: no pyplot, no window, no backend chosen, so
 it works in a notebook (after ``%matplotlib inline`` a cell that ends in the call shows it), in a script
@@ -6,8 +6,24 @@ it works in a notebook (after ``%matplotlib inline`` a cell that ends in the cal
 """
 
 from lineage.viz.bars import PHASE_COLOURS, milliseconds, plot_errors, plot_phase_bars
-from lineage.viz.boxes import draw_anchors, draw_boxes, draw_overlap, draw_proposals, draw_suppression
-from lineage.viz.curves import plot_average_precision, plot_intersection, plot_lines, plot_pr_curves, plot_scaling
+from lineage.viz.boxes import (
+    draw_anchors,
+    draw_boxes,
+    draw_kinds,
+    draw_overlap,
+    draw_proposals,
+    draw_shifts,
+    draw_suppression,
+)
+from lineage.viz.curves import (
+    plot_average_precision,
+    plot_intersection,
+    plot_lines,
+    plot_pr_curves,
+    plot_scaling,
+    plot_surface,
+)
+from lineage.viz.maps import draw_cells, draw_map, draw_window
 from lineage.viz.regions import draw_bins, draw_crops, draw_segments, pooling_bins
 from lineage.viz.style import HIT, OUTLINE, PALETTE, class_style, figure_of, new_figure
 
@@ -20,11 +36,16 @@ __all__ = [
     "draw_anchors",
     "draw_bins",
     "draw_boxes",
+    "draw_cells",
     "draw_crops",
+    "draw_kinds",
+    "draw_map",
     "draw_overlap",
     "draw_proposals",
     "draw_segments",
+    "draw_shifts",
     "draw_suppression",
+    "draw_window",
     "figure_of",
     "milliseconds",
     "new_figure",
@@ -35,5 +56,6 @@ __all__ = [
     "plot_phase_bars",
     "plot_pr_curves",
     "plot_scaling",
+    "plot_surface",
     "pooling_bins",
 ]

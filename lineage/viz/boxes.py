@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from lineage.common.boxes import box_iou
+from lineage.common.matching import BACKGROUND, FOREGROUND, IGNORED
 from lineage.viz.style import (
     HIT,
     PALETTE,
     check_boxes,
     class_style,
     figure_of,
+    head,
     new_figure,
     picture_axes,
     rectangle,
@@ -91,7 +93,7 @@ def draw_overlap(
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")  # y grows downwards, as in a picture
     ax.tick_params(labelsize=8)
     iou = float(box_iou(pair[:1], pair[1:]))
-    ax.set_title(f"hatched / all that is covered: IoU {iou:.2f}" if title is None else title, fontsize=10)
+    head(ax, f"hatched / all that is covered: IoU {iou:.2f}" if title is None else title)
     return figure_of(ax)
 
 
@@ -123,6 +125,72 @@ def draw_suppression(
     return figure_of(ax)
 
 
+def draw_kinds(
+    image: Tensor,
+    boxes: Tensor,
+    kind: Tensor,
+    ground_truth: Tensor | None = None,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """What training makes of each box: foreground solid, background thin, ignored dotted.
+
+    Args:
+        image: (3, H, W), 0..1. boxes: (N, 4) pixels. kind: (N,) of :mod:`lineage.common.matching`.
+        ground_truth: (G, 4), drawn in black and white.
+    """
+    boxes = check_boxes(boxes, kind=kind)
+    looks = {
+        IGNORED: ("#999999", "dotted", 1.0, "ignored"),
+        BACKGROUND: (PALETTE[1], "solid", 0.7, "background"),
+        FOREGROUND: (PALETTE[4], "solid", 1.8, "foreground"),
+    }
+    ax = picture_axes(image, ax, "")
+    _draw_truth(ax, ground_truth)
+    counts = []
+    for value, (colour, style, linewidth, name) in looks.items():
+        chosen = boxes[kind == value]
+        counts.append(f"{len(chosen)} {name}")
+        for box in chosen.tolist():
+            rectangle(ax, box, colour, style, linewidth)
+    head(ax, ", ".join(reversed(counts)) if title is None else title)
+    return figure_of(ax)
+
+
+def draw_shifts(
+    image: Tensor,
+    before: Tensor,
+    after: Tensor,
+    ground_truth: Tensor | None = None,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Where regression moves boxes: dotted before, solid after, an arrow for each corner that moved.
+
+    Args:
+        image: (3, H, W), 0..1. before, after: (N, 4) pixels. ground_truth: (G, 4), drawn in black and white.
+    """
+    before, after = check_boxes(before), check_boxes(after, before=before)
+    ax = picture_axes(image, ax, f"{len(before)} boxes, moved" if title is None else title)
+    _draw_truth(ax, ground_truth)
+    for old, new in zip(before.tolist(), after.tolist()):
+        rectangle(ax, old, "white", "dotted", linewidth=1.6)
+        rectangle(ax, new, PALETTE[0], "solid", linewidth=1.8)
+        for x, y in ((0, 1), (2, 1), (0, 3), (2, 3)):
+            if max(abs(new[x] - old[x]), abs(new[y] - old[y])) >= 2:
+                look = {"arrowstyle": "-|>", "color": PALETTE[0], "linewidth": 1.6, "mutation_scale": 11}
+                ax.annotate("", (new[x], new[y]), (old[x], old[y]), arrowprops=look)
+    return figure_of(ax)
+
+
+def _draw_truth(ax: Axes, ground_truth: Tensor | None) -> None:
+    for box in check_boxes(ground_truth).tolist() if ground_truth is not None else []:
+        rectangle(ax, box, "white", "solid", linewidth=4)
+        rectangle(ax, box, "black", "solid", linewidth=2)
+
+
 def draw_proposals(
     image: Tensor,
     proposals: Tensor,
@@ -148,12 +216,10 @@ def draw_proposals(
         hits = (overlaps >= iou_threshold).any(dim=1)
         found = int((overlaps >= iou_threshold).any(dim=0).sum())
         caption += f": {found} of {len(ground_truth)} objects found at IoU {iou_threshold:g}"
-        for box in ground_truth.tolist():
-            rectangle(ax, box, "white", "solid", linewidth=4)
-            rectangle(ax, box, "black", "solid", linewidth=2)
+    _draw_truth(ax, ground_truth)
     for box, hit in sorted(zip(shown.tolist(), hits.tolist()), key=lambda pair: pair[1]):
         rectangle(ax, box, HIT if hit else PALETTE[1], "solid", 1.4 if hit else 0.7, 1.0 if hit else 0.5)
-    ax.set_title(caption if title is None else title, fontsize=10)
+    head(ax, caption if title is None else title)
     return figure_of(ax)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lineage.common.evaluation import voc_ap_11_point, voc_ap_area
 from lineage.viz.bars import milliseconds
-from lineage.viz.style import PALETTE, class_style, figure_of, new_figure
+from lineage.viz.style import PALETTE, class_style, figure_of, head, new_figure
 
 MARKERS = ("o", "s", "^", "D", "v", "*", "P", "X")
 LINE_COLOURS = (PALETTE[3], PALETTE[4], PALETTE[2], PALETTE[5], "#000000", PALETTE[0])
@@ -16,6 +16,7 @@ LINE_COLOURS = (PALETTE[3], PALETTE[4], PALETTE[2], PALETTE[5], "#000000", PALET
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
     from lineage.common.evaluation import Curve, VOCResult
 
@@ -47,7 +48,7 @@ def plot_pr_curves(
     ax.grid(alpha=0.3)
     if known:
         ax.legend(title="class, AP", fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    ax.set_title(f"precision and recall, mAP {result.map:.3f}" if title is None else title, fontsize=10)
+    head(ax, f"precision and recall, mAP {result.map:.3f}" if title is None else title)
     return figure_of(ax)
 
 
@@ -82,7 +83,25 @@ def plot_lines(
     if len(lines) > 1:
         ax.legend(fontsize=8)
     if title is not None:
-        ax.set_title(title, fontsize=10)
+        head(ax, title)
+    return figure_of(ax)
+
+
+def plot_surface(
+    xs: Sequence[float], ys: Sequence[float], values: Tensor, x: str, y: str, *, title: str | None = None
+) -> Figure:
+    """A function of two numbers, seen from above: dark is low; each line joins points of one value.
+
+    Args:
+        values: (len(ys), len(xs)). x, y: what the axes say.
+    """
+    ax = new_figure(5.6, 4.2).add_subplot()
+    numbers = values.detach().numpy()
+    ax.contourf(xs, ys, numbers, levels=24, cmap="viridis")
+    lines = ax.contour(xs, ys, numbers, levels=10, colors="white", linewidths=0.9)
+    ax.clabel(lines, fontsize=8, fmt="%.3g")
+    ax.set(xlabel=x, ylabel=y)
+    head(ax, "dark: low" if title is None else title)
     return figure_of(ax)
 
 
@@ -98,7 +117,7 @@ def plot_intersection(
     ax.step(bins, second, where="mid", color=PALETTE[4], linewidth=1.6, linestyle="dashed", label=names[1])
     ax.set(xlabel="bin", ylabel="share", xlim=(-0.5, len(first) - 0.5))
     ax.legend(fontsize=8)
-    ax.set_title(f"histogram intersection {sum(common):.3f}" if title is None else title, fontsize=10)
+    head(ax, f"histogram intersection {sum(common):.3f}" if title is None else title)
     return figure_of(ax)
 
 
@@ -111,12 +130,12 @@ def plot_average_precision(curve: Curve, *, title: str | None = None) -> Figure:
     best = [max((p for r, p in zip(recall, precision) if r >= at), default=0.0) for at in points]
     left.vlines(points, 0, best, color=PALETTE[3], linewidth=1, linestyle="dotted")
     left.plot(points, best, "o", color=PALETTE[3], label="best precision at that recall or more")
-    left.set_title(f"11-point AP: mean of the dots, {voc_ap_11_point(curve.recall, curve.precision):.3f}", fontsize=10)
+    head(left, f"11-point AP: mean of the dots, {voc_ap_11_point(curve.recall, curve.precision):.3f}")
     steps = [max(precision[i:]) for i in range(len(precision))]
     right.fill_between(
         [0.0, *recall], [*steps[:1], *steps], step="pre", color=PALETTE[1], alpha=0.45, label="envelope"
     )  # fmt: skip
-    right.set_title(f"area AP: {voc_ap_area(curve.recall, curve.precision):.3f}", fontsize=10)
+    head(right, f"area AP: {voc_ap_area(curve.recall, curve.precision):.3f}")
     for ax in (left, right):
         ax.plot(recall, precision, ".-", color="black", linewidth=1, label="after each detection")
         ax.set(xlim=(-0.03, 1.03), ylim=(0, 1.06), xlabel="recall")

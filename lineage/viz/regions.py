@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,10 @@ def draw_crops(
         crops: (N, 3, h, w) or N pictures (3, h, w). titles: N short captions.
         normalised: they went through ImageNet's mean and deviation: take it back first.
     """
-    figure = new_figure(width=1.3 * columns, height=0.5 + 1.55 * max(1, math.ceil(len(crops) / columns)))
-    axes = figure.subplots(max(1, math.ceil(len(crops) / columns)), columns, squeeze=False).ravel()
+    rows = max(1, math.ceil(len(crops) / columns))
+    heading = textwrap.fill(f"{len(crops)} crops" if title is None else title, width=16 * columns)
+    figure = new_figure(width=1.3 * columns, height=0.3 + 0.2 * len(heading.splitlines()) + 1.55 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
     for i, crop in enumerate(crops):
@@ -93,7 +96,7 @@ def draw_crops(
         axes[i].imshow(pixels_of(crop))
         if titles is not None:
             axes[i].set_title(titles[i], fontsize=8)
-    figure.suptitle(f"{len(crops)} crops" if title is None else title, fontsize=10)
+    figure.suptitle(heading, fontsize=10)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,14 @@ def picture_axes(image: Tensor, ax: Axes | None, title: str) -> Axes:
         ax = new_figure(max(width * scale, 2.5), max(height * scale, 2.0) + 0.4).add_subplot()
     ax.imshow(pixels, extent=(0, width, height, 0))  # a pixel's left edge at its index, as boxes have it
     ax.set_axis_off()
-    ax.set_title(title, fontsize=10)
+    head(ax, title)
     return ax
+
+
+def head(ax: Axes, title: str) -> None:
+    """A title over an Axes, in as many lines as its width asks for."""
+    inches = ax.get_position().width * figure_of(ax).get_figwidth()
+    ax.set_title(textwrap.fill(title, width=max(20, int(14 * inches))), fontsize=10)
 
 
 def pixels_of(image: Tensor) -> Any:

@@ -15,6 +15,15 @@ from lineage.fast_rcnn.sampling import sample_rois
 from lineage.fast_rcnn.truncated_svd import compress_fc, truncate
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
+def test_pooling_few_cells_to_many_bins_equals_copying_each_cell_first(rows, columns, bins):
+    """The theory post's description: copy every cell ``bins`` times each way, then pool blocks of the region's size."""
+    cells = torch.randn(1, 1, rows, columns, generator=torch.Generator().manual_seed(rows * 10 + columns))
+    copied = cells.repeat_interleave(bins, 2).repeat_interleave(bins, 3)  # (1, 1, rows * bins, columns * bins)
+    whole = torch.tensor([[0.0, 0, columns - 1, rows - 1]])
+    assert torch.equal(roi_pool(cells, [whole], bins), nn.functional.max_pool2d(copied, (rows, columns)))
+
+
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([1.0, 0.5, 1 / 16]),
