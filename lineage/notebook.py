@@ -9,6 +9,9 @@ import base64
 import io
 import json
 import math
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,11 +93,24 @@ def committed(name: str) -> dict[str, Any]:
     return json.loads((Path("..") / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def show(table: Table) -> None:
-    """A table of the benchmark's as part of the page."""
+def show(table: Table, align: str = "---:") -> None:
+    """A table of the benchmark's as part of the page; ``align`` is Markdown's, "---" for columns of words."""
     from IPython.display import Markdown, display
 
-    display(Markdown("\n".join([f"**{table.title}**", "", *markdown_table(table)])))
+    display(Markdown("\n".join([f"**{table.title}**", "", *markdown_table(table, align)])))
+
+
+def command(line: str) -> None:
+    """Run ``python -m ...`` as on a command line, with this notebook's Python, and show what it prints.
+
+    Raises:
+        subprocess.CalledProcessError: it ended with an error, which stands above.
+    """
+    first, *arguments = shlex.split(line)
+    program = sys.executable if first == "python" else first
+    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(done.stdout, end="")
+    done.check_returncode()
 
 
 @contextmanager

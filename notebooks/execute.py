@@ -38,13 +38,19 @@ def main() -> int:
     parser.add_argument("numbers", nargs="*", help="01, 02, ...; default: all")
     parser.add_argument("--write", action="store_true", help="write the outputs into the files")
     arguments = parser.parse_args()
+    from nbclient.exceptions import CellExecutionError
+
     failures = []
     for path in sorted(FOLDER.glob("*.ipynb")):
         if arguments.numbers and path.name[:2] not in arguments.numbers:
             continue
         start = time.perf_counter()
         committed = json.loads(path.read_text(encoding="utf-8"))
-        fresh = execute(path)
+        try:
+            fresh = execute(path)
+        except CellExecutionError as error:
+            failures.append(f"{path.name}: {error}")
+            continue
         print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
         if arguments.write:
             path.write_text(as_text(fresh), encoding="utf-8")

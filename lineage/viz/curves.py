@@ -15,6 +15,7 @@ LINE_COLOURS = (PALETTE[3], PALETTE[4], PALETTE[2], PALETTE[5], "#000000", PALET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -77,14 +78,23 @@ def plot_lines(
     ax.set(xlabel=x, ylabel=y)
     if "x" in log:
         ax.set_xscale("log")
+        _plain_ticks(ax.xaxis, *ax.get_xlim())
     if "y" in log:
         ax.set_yscale("log")
+        _plain_ticks(ax.yaxis, *ax.get_ylim())
     ax.grid(alpha=0.35)
     if len(lines) > 1:
         ax.legend(fontsize=8)
     if title is not None:
         head(ax, title)
     return figure_of(ax)
+
+
+def _plain_ticks(axis: Axis, low: float, high: float) -> None:
+    """Numbers as one writes them on a logarithmic axis; between powers of ten only where there are few powers."""
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    few = high / low < 100
+    axis.set_minor_formatter(lambda value, _: f"{value:g}" if few and f"{value:e}"[0] in "235" else "")
 
 
 def plot_surface(
