@@ -21,7 +21,17 @@ MAY_IMPORT = {
     "fast_rcnn": BASE | {"fast_rcnn"},
     "faster_rcnn": BASE | {"fast_rcnn", "faster_rcnn"},
 }
-ON_TOP = {"bench", "cli", "detect", "detectors", "evaluate", "explain", "train", "viz"}  # these may import any room
+ON_TOP = {
+    "bench",
+    "cli",
+    "detect",
+    "detectors",
+    "evaluate",
+    "explain",
+    "notebook",
+    "train",
+    "viz",
+}  # these may import any room
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
