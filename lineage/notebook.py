@@ -177,7 +177,7 @@ def explore(draw: Callable[[Any], Figure], values: Sequence[Any], shown: Sequenc
 
     bundle = _bundle([draw(value) for value in shown])
     try:
-        from ipywidgets import HTML, Image, SelectionSlider, VBox
+        from ipywidgets import HTML, Image, Layout, SelectionSlider, VBox
     except ImportError:
         display(bundle, raw=True)
         return
@@ -190,8 +190,8 @@ def explore(draw: Callable[[Any], Figure], values: Sequence[Any], shown: Sequenc
         picture.value = _png(_render(draw(change["new"])))
 
     slider.observe(redraw, names="value")
-    hint = HTML("Move the slider.")
-    display({**VBox([hint, slider, picture])._repr_mimebundle_(), **bundle}, raw=True)
+    box = VBox([HTML("Move the slider."), slider, picture], layout=Layout(align_items="flex-start"))  # not stretched
+    display({**box._repr_mimebundle_(), **bundle}, raw=True)
 
 
 def _bundle(figures: Sequence[Figure]) -> dict[str, str]:
