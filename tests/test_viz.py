@@ -37,9 +37,10 @@ def has_colour(pixels, colour):
 
 def inside_the_picture(figure):
     """No text leaves the figure."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     whole = figure.bbox
-    artists = [text for ax in figure.axes for text in [*ax.texts, ax.title, *ax.get_yticklabels()]]
+    artists = [text for ax in figure.axes for text in [*ax.texts, ax.title]]
+    artists += [label for ax in figure.axes if ax.axison for label in ax.get_yticklabels()]
     for text in (a for a in artists if a.get_text() and a.get_visible()):
         box = text.get_window_extent()
         assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1, text
@@ -64,7 +65,7 @@ def test_box_lies_where_its_pixels_are():
     image = torch.zeros(3, 60, 80)
     image[:, 20:50, 5:30] = 1
     figure = viz.draw_boxes(image, BOXES[:1])
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     ax = figure.axes[0]
     assert ax.images[0].get_extent() == [0, 80, 60, 0]  # pixel 0 begins at 0, not at -0.5
     patch = ax.patches[-1]
@@ -227,3 +228,121 @@ def test_errors_are_drawn_as_shares_of_a_classs_objects():
     assert ax.lines[0].get_xdata() == [0.5]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {*KINDS, "objects missed"}
+
+
+def test_overlap_says_the_iou_and_hatches_what_is_shared():
+    a, b = torch.tensor([0.0, 0, 100, 100]), torch.tensor([50.0, 0, 150, 100])
+    ax = viz.draw_overlap(a, b).axes[0]
+    assert ax.get_title().replace("\n", " ").endswith("IoU 0.33")
+    (shared,) = [patch for patch in ax.patches if patch.get_hatch()]
+    assert (shared.get_x(), shared.get_width(), shared.get_height()) == (50, 50, 100)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # y grows downwards
+    apart = viz.draw_overlap(a, a + 200, frame=(-10, -10, 310, 310)).axes[0]
+    assert apart.get_title().replace("\n", " ").endswith("IoU 0.00") and not [p for p in apart.patches if p.get_hatch()]
+    assert apart.get_xlim() == (-10, 310)
+
+
+def test_suppression_gives_scores_to_those_that_stay():
+    figure = viz.draw_suppression(IMAGE, BOXES, torch.tensor([0.9, 0.4]), torch.tensor([0]))
+    assert texts(figure) == ["0.90"] and figure.axes[0].get_title() == "1 of 2 boxes stay"
+    assert viz.draw_suppression(IMAGE, BOXES, torch.rand(2), torch.tensor([], dtype=torch.int64)).axes
+
+
+def test_kinds_are_counted_and_look_different():
+    kind = torch.tensor([1, 0, 0, -1], dtype=torch.int8)
+    figure = viz.draw_kinds(IMAGE, torch.cat([BOXES, BOXES]), kind, BOXES[:1])
+    ax = figure.axes[0]
+    assert ax.get_title() == "1 foreground, 2 background, 1 ignored"
+    looks = {(patch.get_linestyle(), patch.get_linewidth()) for patch in ax.patches[2:]}  # after the truth's two
+    assert len(looks) == 3
+
+
+def test_an_arrow_for_each_corner_that_moved():
+    after = BOXES + torch.tensor([[0.0, 0, 6, 0], [0, 0, 0, 0]])
+    ax = viz.draw_shifts(IMAGE, BOXES, after, BOXES).axes[0]
+    arrows = [text for text in ax.texts if text.arrow_patch is not None]
+    assert sorted((arrow.xyann, arrow.xy) for arrow in arrows) == [((30, 20), (36, 20)), ((30, 50), (36, 50))]
+    with pytest.raises(ValueError, match="before: expected 1 values"):
+        viz.draw_shifts(IMAGE, BOXES, after[:1])
+
+
+def test_segments_have_their_mean_colour_and_marked_ones_their_number():
+    image = torch.zeros(3, 4, 6)
+    image[:, :, 3:] = torch.tensor([0.2, 0.4]).repeat_interleave(6).reshape(4, 3)
+    labels = np.zeros((4, 6), np.int32)
+    labels[:, 3:] = 7
+    figure = viz.draw_segments(image, labels, [7], boxes=True)
+    ax = figure.axes[0]
+    shown = ax.images[0].get_array()
+    assert np.allclose(shown[:, :3], 0) and np.allclose(shown[:, 3:], 0.3)
+    assert ax.get_title() == "2 regions" and texts(figure) == ["7"]
+    box = ax.patches[0]
+    assert (box.get_x(), box.get_y(), box.get_width(), box.get_height()) == (3, 0, 3, 4)
+    borders = np.array([segment for segment in ax.collections[0].get_segments()])
+    assert len(borders) == 4 and (borders[..., 0] == 3).all()  # between columns 2 and 3, a piece a row
+
+
+def test_cells_show_their_numbers_and_ring_each_bins_largest():
+    values = torch.tensor([[1.0, 9, 2, 3], [4, 5, 6, 8], [7, 0, 11, 10]])
+    bins = viz.pooling_bins(torch.tensor([0.0, 0, 3, 2]), (2, 2), 1)
+    figure = viz.draw_cells(values, bins, window=(0.5, 0, 4, 3))
+    assert texts(figure)[:4] == ["1", "9", "2", "3"] and len(texts(figure)) == 12
+    rings = {tuple(ring.get_offsets()[0]) for ring in figure.axes[0].collections}
+    assert rings == {(1.5, 0.5), (3.5, 1.5), (0.5, 2.5), (2.5, 2.5)}  # 9, 8, 7, 11
+    assert inside_the_picture(figure)
+
+
+def test_a_map_lies_on_its_picture():
+    figure = viz.draw_map(IMAGE, torch.arange(12.0).reshape(3, 4), 20, BOXES[0], limits=(0, 20))
+    ground, heat = figure.axes[0].images
+    assert heat.get_extent() == [0, 80, 60, 0] == ground.get_extent()
+    assert heat.get_clim() == (0, 20) and len(figure.axes[0].patches) == 2
+
+
+def test_a_windows_cells_are_those_given():
+    figure = viz.draw_window(IMAGE, BOXES[0], torch.tensor([1, 2, 2, 4]), (6, 8), 10, 4.5)
+    outside, inside = (dots.get_offsets() for dots in figure.axes[0].collections)
+    assert len(inside) == 2 * 3 and len(outside) == 6 * 8 - 6
+    assert inside.min(axis=0).tolist() == [14.5, 24.5] and inside.max(axis=0).tolist() == [24.5, 44.5]
+    assert "3 x 2 of 6 x 8 cells" in figure.axes[0].get_title()
+
+
+def test_both_averages_of_one_curve():
+    curve = Curve(np.array([1, 1, 2, 2, 3, 3]) / 3, np.array([1, 1 / 2, 2 / 3, 2 / 4, 3 / 5, 3 / 6]), np.zeros(6))
+    figure = viz.plot_average_precision(curve, title="six")
+    left, right = figure.axes
+    assert left.get_title().endswith("0.764") and right.get_title().endswith("0.756")
+    dots = left.lines[0].get_ydata()
+    assert dots == pytest.approx([1] * 4 + [2 / 3] * 3 + [0.6] * 4)
+
+
+def test_lines_differ_in_more_than_colour_and_log_axes_have_plain_numbers():
+    lines = {name: ([10, 100, 1000], [2, 3, 4 + i]) for i, name in enumerate("abcd")}
+    figure = viz.plot_lines(lines, "x", "y", log="xy", title="t")
+    ax = figure.axes[0]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines}) == 4
+    figure.draw_without_rendering()
+    assert {"10", "100", "1000"} <= {label.get_text() for label in ax.get_xticklabels()}
+    assert {"2", "3", "5"} <= {label.get_text() for label in ax.get_yticklabels(minor=True)}
+
+
+def test_histograms_share_the_smaller_of_each_bin():
+    figure = viz.plot_intersection([0.5, 0.5, 0], [0, 0.25, 0.75], ("a", "b"))
+    assert figure.axes[0].get_title() == "histogram intersection 0.250"
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [0, 0.25, 0]
+
+
+def test_a_surface_is_seen_from_above():
+    xs, ys = torch.linspace(-1, 1, 5), torch.linspace(0, 3, 4)
+    figure = viz.plot_surface(xs, ys, ys[:, None] ** 2 + xs**2, "x", "y", title="bowl")
+    assert figure.axes[0].get_title() == "bowl" and rendered(figure).std() > 10
+
+
+def test_long_titles_stay_in_the_figure():
+    title = "a title that is far longer than such a small picture is wide, and then some more of it"
+    assert inside_the_picture(viz.draw_cells(torch.rand(3, 3), title=title))
+    assert inside_the_picture(viz.draw_boxes(IMAGE, BOXES, title=title))
+    figure = viz.draw_crops(torch.rand(2, 3, 8, 8), columns=2, title=title)
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1

@@ -24,6 +24,9 @@ PHASE_COLOURS = {
     "suppress": "#F5E6A8",
 }
 
+# Colour and hatching of each kind of error: in grey, the hatching tells.
+ERROR_LOOKS = dict(zip(KINDS, ((HIT, ""), ("#0072B2", "///"), ("#E69F00", "..."), ("#CC79A7", "xxx"), ("#999999", ""))))
+
 
 def plot_errors(errors: Mapping[str, ClassErrors], *, title: str | None = None, ax: Axes | None = None) -> Figure:
     """What each class's best detections are (as many as it has objects), and how many of its objects nobody finds.
@@ -32,16 +35,15 @@ def plot_errors(errors: Mapping[str, ClassErrors], *, title: str | None = None, 
         errors: of :func:`lineage.common.errors.analyse_errors`. title, ax: as of :func:`draw_boxes`.
     """
     ax = ax or new_figure(7.0, 1.2 + 0.32 * len(errors)).subplots()
-    colours = dict(zip(KINDS, (HIT, "#0072B2", "#E69F00", "#CC79A7", "#999999")))
     for y, one in enumerate(errors.values()):
         left = 0.0
-        for kind, colour in colours.items():
+        for kind, (colour, hatch) in ERROR_LOOKS.items():
             width = getattr(one, kind) / max(one.objects, 1)
-            ax.barh(y, width, left=left, color=colour, height=0.7)
+            ax.barh(y, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.6, height=0.7)
             left += width
         ax.plot(one.missed / max(one.objects, 1), y, "k|", markersize=14, markeredgewidth=2)
-    for kind, colour in colours.items():
-        ax.barh(0, 0, color=colour, label=kind)
+    for kind, (colour, hatch) in ERROR_LOOKS.items():
+        ax.barh(0, 0, color=colour, hatch=hatch, edgecolor="white", linewidth=0.6, label=kind)
     ax.plot([], [], "k|", markersize=10, markeredgewidth=2, label="objects missed")
     ax.set_yticks(range(len(errors)), list(errors))
     ax.invert_yaxis()

@@ -53,9 +53,13 @@ def picture_axes(image: Tensor, ax: Axes | None, title: str) -> Axes:
 
 
 def head(ax: Axes, title: str) -> None:
-    """A title over an Axes, in as many lines as its width asks for."""
-    inches = ax.get_position().width * figure_of(ax).get_figwidth()
-    ax.set_title(textwrap.fill(title, width=max(20, int(14 * inches))), fontsize=10)
+    """A title over an Axes, in as many lines as its width asks for; a figure of one Axes grows to hold them."""
+    figure = figure_of(ax)
+    inches = ax.get_position().width * figure.get_figwidth()
+    lines = textwrap.wrap(title, width=max(20, int(14 * inches))) or [""]
+    if len(figure.axes) == 1:
+        figure.set_figheight(figure.get_figheight() + 0.17 * (len(lines) - 1))
+    ax.set_title("\n".join(lines), fontsize=10)
 
 
 def pixels_of(image: Tensor) -> Any:
