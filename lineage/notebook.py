@@ -5,13 +5,16 @@ Everything shown comes from the package itself; here is only what a cell needs a
 
 from __future__ import annotations
 
+import ast
 import base64
+import inspect
 import io
 import json
 import math
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +128,23 @@ def _while(message: str) -> Iterator[None]:
         clear_output()
 
 
+def source(function: Any) -> None:
+    """Print a function's own code: its head and body, without the docstring and without decorators."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    first = tree.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    start = tree.body[1] if documented else first
+    print("\n".join([*lines[tree.lineno - 1 : first.lineno - 1], *_with_comments(lines, first, start)]))
+
+
+def _with_comments(lines: list[str], first: ast.stmt, start: ast.stmt) -> list[str]:
+    """The body from ``start`` on, with the comments between a docstring and it."""
+    end_of_docstring = (first.end_lineno or first.lineno) if start is not first else start.lineno - 1
+    return lines[end_of_docstring:]
+
+
 # ---- guesses ----------------------------------------------------------------------------------------
 
 
@@ -157,7 +177,7 @@ def _words(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(_words, value))})"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return str(value)
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

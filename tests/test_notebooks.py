@@ -203,7 +203,7 @@ def test_a_guess_is_right_wrong_or_not_made(capsys):
     assert printed(capsys, 1234, 1234) == "Right: 1,234."
     assert printed(capsys, 7, 8) == "You said 7; the answer is 8."
     assert printed(capsys, " Fewer", "fewer") == "Right: fewer."
-    assert printed(capsys, True, True) == "Right: yes."
+    assert printed(capsys, True, True) == "Right: True."
     assert printed(capsys, 1, True).startswith("You said 1")
     assert printed(capsys, "0.3", 0.3).startswith("You said 0.3")
     assert printed(capsys, [1, 2.0], (1, 2)) == "Right: (1, 2)."
@@ -265,6 +265,33 @@ def test_commands_show_what_they_print_and_fail_loudly(capsys):
     with pytest.raises(subprocess.CalledProcessError):
         notebook.command("python -c 'print(1 / 0)'")
     assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def decorated(function):
+    return function
+
+
+@decorated
+def documented(number):
+    """One line.
+
+    And more.
+    """
+    # Why.
+    twice = 2 * number
+    return twice
+
+
+class Holder:
+    def plain(self):
+        return 1
+
+
+def test_source_shows_head_and_body_alone(capsys):
+    notebook.source(documented)
+    assert capsys.readouterr().out == "def documented(number):\n    # Why.\n    twice = 2 * number\n    return twice\n"
+    notebook.source(Holder.plain)
+    assert capsys.readouterr().out == "def plain(self):\n    return 1\n"
 
 
 def test_start_belongs_in_a_notebook():

@@ -51,7 +51,7 @@ VALUES = {
         "regression.min_iou": 0.6,
     },
     "sppnet": {
-        **SELECTIVE_SEARCH, **SVMS, **solver("finetune", steps=300_000, decay_at=(250_000,)),
+        **SELECTIVE_SEARCH, **SVMS, **solver("finetune", steps=300_000, decay_at=(250_000,), learning_rate=1e-4),
         "scales": (480, 576, 688, 864, 1200), "view": 224, "levels": (6, 3, 2, 1), "foreground_fraction": 0.25,
         "foreground_iou": 0.5, "background_iou": (0.1, 0.5), "nms_iou": 0.3, "regression.min_iou": 0.5,
     },
@@ -154,7 +154,7 @@ def test_new_layers_start_as_the_papers_say():
 
 RATES = [
     ("rcnn", "finetune", {0: 1e-3, 19_999: 1e-3, 20_000: 1e-4, 40_000: 1e-5, 60_000: 1e-6, 69_999: 1e-6}),
-    ("sppnet", "finetune", {0: 1e-3, 249_999: 1e-3, 250_000: 1e-4, 299_999: 1e-4}),
+    ("sppnet", "finetune", {0: 1e-4, 249_999: 1e-4, 250_000: 1e-5, 299_999: 1e-5}),
     ("fast_rcnn", "solver", {0: 1e-3, 29_999: 1e-3, 30_000: 1e-4, 39_999: 1e-4}),
     ("faster_rcnn", "rpn_solver", {0: 1e-3, 59_999: 1e-3, 60_000: 1e-4, 79_999: 1e-4}),
     ("faster_rcnn", "head_solver", {0: 1e-3, 29_999: 1e-3, 30_000: 1e-4}),

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 
 from lineage import viz
 from lineage.common.errors import KINDS, ClassErrors
@@ -50,7 +51,7 @@ def inside_the_picture(figure):
 
 def test_boxes_carry_class_and_score():
     figure = viz.draw_boxes(IMAGE, BOXES, torch.tensor([2, 1]), torch.tensor([0.876, 0.5]), ["disc", "ring"])
-    assert texts(figure) == ["ring 0.88", "disc 0.50"]
+    assert texts(figure) == ["disc 0.50", "ring 0.88"]  # the surest is drawn last, on top
     pixels = rendered(figure)
     assert has_colour(pixels, viz.PALETTE[0]) and has_colour(pixels, viz.PALETTE[1])
     assert not has_colour(pixels, viz.PALETTE[5])
@@ -104,7 +105,8 @@ def test_proposals_say_what_they_find():
     figure = viz.draw_proposals(IMAGE, proposals, BOXES, count=20)
     assert figure.axes[0].get_title() == "20 of 51 proposals: 1 of 2 objects found at IoU 0.5"
     assert has_colour(rendered(figure), viz.HIT)
-    assert not has_colour(rendered(viz.draw_proposals(IMAGE, proposals[1:], BOXES)), viz.HIT)
+    none = viz.draw_proposals(IMAGE, proposals[1:], BOXES).axes[0]
+    assert not [patch for patch in none.patches if patch.get_edgecolor() == to_rgba(viz.HIT)]
     assert viz.draw_proposals(IMAGE, torch.zeros(0, 4)).axes[0].get_title() == "0 of 0 proposals"
 
 
@@ -225,9 +227,9 @@ def test_errors_are_drawn_as_shares_of_a_classs_objects():
     ax = viz.plot_errors(errors, title="all").axes[0]
     widths = [round(patch.get_width(), 6) for patch in ax.patches if patch.get_width() > 0]
     assert widths == [0.4, 0.3, 0.2, 0.1]
-    assert ax.lines[0].get_xdata() == [0.5]
+    assert texts(ax.figure) == ["5 of 10 missed", "0 of 0 missed"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
-    assert {text.get_text() for text in ax.get_legend().get_texts()} == {*KINDS, "objects missed"}
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == set(KINDS)
 
 
 def test_overlap_says_the_iou_and_hatches_what_is_shared():
@@ -285,7 +287,7 @@ def test_segments_have_their_mean_colour_and_marked_ones_their_number():
 def test_cells_show_their_numbers_and_ring_each_bins_largest():
     values = torch.tensor([[1.0, 9, 2, 3], [4, 5, 6, 8], [7, 0, 11, 10]])
     bins = viz.pooling_bins(torch.tensor([0.0, 0, 3, 2]), (2, 2), 1)
-    figure = viz.draw_cells(values, bins, window=(0.5, 0, 4, 3))
+    figure = viz.draw_cells(values, bins, windows=[(0.5, 0, 4, 3)])
     assert texts(figure)[:4] == ["1", "9", "2", "3"] and len(texts(figure)) == 12
     rings = {tuple(ring.get_offsets()[0]) for ring in figure.axes[0].collections}
     assert rings == {(1.5, 0.5), (3.5, 1.5), (0.5, 2.5), (2.5, 2.5)}  # 9, 8, 7, 11

@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from lineage.common.boxes import box_area, box_iou
 from lineage.common.evaluation import Picture, flatten
 from lineage.common.evaluation import pair_iou as iou_of
 
@@ -76,6 +78,28 @@ def analyse_errors(
         counts = {kind: kinds[:objects].count(kind) for kind in KINDS}
         result[name] = ClassErrors(objects=objects, missed=objects - len(taken), **counts)
     return result
+
+
+def surest_mistakes(detections: Sequence[Picture], targets: Sequence[Picture], count: int) -> list[tuple[int, int]]:
+    """The ``count`` highest-scored detections that hit no object of their class: (picture, row of its detections)."""
+    found = []
+    for number, (picture, target) in enumerate(zip(detections, targets, strict=True)):
+        same = picture["labels"][:, None] == target["labels"]  # (D, G)
+        hits = (box_iou(picture["boxes"], target["boxes"]) >= HITS) & same
+        rows = torch.where(~hits.any(dim=1))[0].tolist()
+        found += [(float(picture["scores"][row]), number, row) for row in rows]
+    return [(number, row) for _, number, row in sorted(found, key=lambda mistake: -mistake[0])[:count]]
+
+
+def largest_misses(detections: Sequence[Picture], targets: Sequence[Picture], count: int) -> list[tuple[int, int]]:
+    """The ``count`` largest objects, not difficult, that no detection of their class hits: (picture, object)."""
+    missed = []
+    for number, (picture, target) in enumerate(zip(detections, targets, strict=True)):
+        same = picture["labels"][:, None] == target["labels"]  # (D, G)
+        hits = (box_iou(picture["boxes"], target["boxes"]) >= HITS) & same
+        rows = torch.where(~hits.any(dim=0) & ~target["difficult"])[0].tolist()
+        missed += [(float(box_area(target["boxes"][row])), number, row) for row in rows]
+    return [(number, row) for _, number, row in sorted(missed, key=lambda miss: -miss[0])[:count]]
 
 
 def _kind(overlaps: np.ndarray, labels: np.ndarray, label: int, alike: set[int]) -> str:

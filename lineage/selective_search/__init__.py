@@ -1,7 +1,7 @@
 """Selective search: Uijlings, van de Sande, Gevers, Smeulders. IJCV 2013. Importing it loads numba."""
 
 from lineage.selective_search.grouping import Hierarchy, group
-from lineage.selective_search.recall import best_overlaps, mean_best_overlap, recall
+from lineage.selective_search.recall import best_overlaps, mean_best_overlap, recall, recall_at
 from lineage.selective_search.search import selective_search
 from lineage.selective_search.segmentation import segment
 from lineage.selective_search.strategies import FAST, QUALITY, QUICK, Strategy
@@ -18,6 +18,7 @@ __all__ = [
     "group",
     "mean_best_overlap",
     "recall",
+    "recall_at",
     "segment",
     "selective_search",
     "sliding_windows",

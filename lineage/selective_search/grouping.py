@@ -54,7 +54,7 @@ def group(image: np.ndarray, labels: np.ndarray, weights: tuple[float, float, fl
 
     Args:
         labels: (H, W) int32 of :func:`~lineage.selective_search.segmentation.segment`.
-        weights: of colour, texture, size and fill in the similarity; the paper uses 0 or 1 (equation 7).
+        weights: of colour, texture, size and fill in the similarity; the paper uses 0 or 1 (equation 6).
     """
     return group_features(labels, *region_features(image, labels), weights)
 

@@ -28,6 +28,13 @@ def recall(overlaps: Tensor, iou: float) -> float:
     return float((overlaps >= iou).float().mean()) if len(overlaps) else float("nan")
 
 
+def recall_at(
+    budgets: Sequence[int], proposals: Sequence[Tensor], truths: Sequence[Tensor], iou: float = 0.5
+) -> list[float]:
+    """The recall of each picture's first so many proposals, for every one of ``budgets``."""
+    return [recall(best_overlaps([boxes[:count] for boxes in proposals], truths), iou) for count in budgets]
+
+
 def mean_best_overlap(overlaps: Tensor) -> float:
     """The mean of the best overlaps, MABO without the average over classes."""
     return float(overlaps.mean()) if len(overlaps) else float("nan")

@@ -37,7 +37,7 @@ def selective_search(
         min_side: boxes under this many of those pixels a side are dropped.
         limit: at most so many boxes.
         engine: "lineage", or "opencv" for its C++ (fast and quality mode), where cv2 was built with it.
-        seed: of the order: a box's rank in its hierarchy times a random number (section 3.4).
+        seed: of the order: a box's rank in its hierarchy times a random number (section 3.3).
     Returns:
         (N, 4) float32, in pixels of ``image``, no two equal, N >= 1: if nothing else is left, the whole picture.
     Raises:
@@ -85,7 +85,7 @@ def _hierarchies(image: np.ndarray, strategies: Sequence[Strategy], sigma: float
 
 
 def _ranked(hierarchies: list[np.ndarray], seed: int) -> np.ndarray:
-    """Distinct boxes of all hierarchies: large regions first, but mixed by chance (section 3.4)."""
+    """Distinct boxes of all hierarchies: large regions first, but mixed by chance (section 3.3)."""
     rng = np.random.default_rng(seed)
     boxes = np.concatenate(hierarchies)
     rank = np.concatenate([np.arange(1, len(part) + 1) for part in hierarchies])

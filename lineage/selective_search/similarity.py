@@ -66,13 +66,13 @@ def histogram_intersection(a, b):
 
 @njit(cache=True, nogil=True)
 def size_similarity(size_a, size_b, picture):
-    """s_size (equation 5): small regions merge first, so that one region does not swallow all."""
+    """s_size (equation 4): small regions merge first, so that one region does not swallow all."""
     return 1.0 - (size_a + size_b) / picture
 
 
 @njit(cache=True, nogil=True)
 def fill_similarity(box_a, box_b, size_a, size_b, picture):
-    """s_fill (equation 6): how little of the box around both is neither's."""
+    """s_fill (equation 5): how little of the box around both is neither's."""
     width = max(box_a[2], box_b[2]) - min(box_a[0], box_b[0])
     height = max(box_a[3], box_b[3]) - min(box_a[1], box_b[1])
     return 1.0 - (width * height - size_a - size_b) / picture

@@ -1,4 +1,4 @@
-"""Diversification: several colour spaces, similarities and starting segmentations (section 3.3 and table 5)."""
+"""Diversification: several colour spaces, similarities and starting segmentations (section 3.2 and table 5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Strategy:
 
     @property
     def weights(self) -> tuple[float, float, float, float]:
-        """0 or 1 for colour, texture, size, fill (equation 7)."""
+        """0 or 1 for colour, texture, size, fill (equation 6)."""
         c, t, s, f = (float(name in self.similarities) for name in "CTSF")
         return c, t, s, f
 

@@ -31,8 +31,8 @@ class SPPNet(nn.Module):
     def __init__(self, backbone: Backbone, classes: tuple[str, ...], recipe: Recipe = QUICK) -> None:
         super().__init__()
         self.backbone, self.classes, self.recipe = backbone, tuple(classes), recipe
-        # Inherited fine-tuning stops here: the paper's gradient does not pass the pyramid (section 4.3 trains the
-        # fc layers only). That is the flaw which Fast R-CNN names and mends.
+        # "For simplicity we only fine-tune the fully-connected layers" (section 4.1). Otherwise each training window
+        # would cost a picture's convolutions, there and back: Fast R-CNN, section 2.3, which mends it.
         backbone.conv.requires_grad_(False)
         # The finest level is the backbone's own pool5; VGG16's 7 x 7 takes the place of the recipe's 6 x 6.
         self.levels = (backbone.pool_size, *(n for n in recipe.levels if n <= backbone.pool_size * 2 // 3))

@@ -22,9 +22,9 @@ class Recipe:
     corrected_mapping: bool  # cells by their receptive field's true centre, not by stride alone
     view: int = 224  # section 4.1: the window's area nearest to 224 x 224
     regions_per_image: int = 64  # of a fine-tuning minibatch
-    foreground_fraction: float = 0.25  # section 4.3
+    foreground_fraction: float = 0.25  # section 4.1
     foreground_iou: float = 0.5
-    background_iou: tuple[float, float] = (0.1, 0.5)  # section 4.3: negatives [0.1, 0.5)
+    background_iou: tuple[float, float] = (0.1, 0.5)  # section 4.1: negatives [0.1, 0.5)
     svm: SVMSettings = field(default_factory=SVMSettings)  # "following the practice in [7]", R-CNN
     regression: RegressionSettings = field(default_factory=lambda: RegressionSettings(min_iou=0.5))
     score_threshold: float = -1.1
@@ -35,9 +35,9 @@ class Recipe:
 PAPER = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=2000),  # section 4.1
     finetune=Solver(
-        "sgd", learning_rate=1e-3, steps=300_000, images_per_step=2, weight_decay=5e-4, decay_at=(250_000,),
+        "sgd", learning_rate=1e-4, steps=300_000, images_per_step=2, weight_decay=5e-4, decay_at=(250_000,),
         bias_rate=2.0,
-    ),  # section 4.3: 250k minibatches at 1e-3, then 50k at 1e-4
+    ),  # section 4.1: 250k minibatches at 1e-4, then 50k at 1e-5
     scales=(480, 576, 688, 864, 1200),  # section 4.1
     longer=3000,
     levels=(6, 3, 2, 1),  # section 4.1: 50 bins

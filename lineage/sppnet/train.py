@@ -71,7 +71,7 @@ class _FixedConvolutions:
 
 
 def finetune_fc(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], seed: int, resume: Path) -> LossCurves:
-    """Section 4.3: a (C + 1)-way softmax on fc7; the convolutions are fixed, so they run without a graph."""
+    """Section 4.1: a (C + 1)-way softmax on fc7; the convolutions are fixed, so they run without a graph."""
     recipe = detector.recipe
     device = next(detector.parameters()).device
     softmax = nn.Linear(detector.backbone.features, len(dataset.classes) + 1)

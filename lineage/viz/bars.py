@@ -41,17 +41,16 @@ def plot_errors(errors: Mapping[str, ClassErrors], *, title: str | None = None, 
             width = getattr(one, kind) / max(one.objects, 1)
             ax.barh(y, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.6, height=0.7)
             left += width
-        ax.plot(one.missed / max(one.objects, 1), y, "k|", markersize=14, markeredgewidth=2)
+        ax.text(1.01, y, f"{one.missed} of {one.objects} missed", va="center", fontsize=8)
     for kind, (colour, hatch) in ERROR_LOOKS.items():
         ax.barh(0, 0, color=colour, hatch=hatch, edgecolor="white", linewidth=0.6, label=kind)
-    ax.plot([], [], "k|", markersize=10, markeredgewidth=2, label="objects missed")
     ax.set_yticks(range(len(errors)), list(errors))
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
-    ax.set_xlabel("share of the class's objects")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=8)
+    ax.set_xlabel("share of the class's best detections, as many as it has objects")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False, fontsize=8)
     if title:
-        ax.set_title(title, pad=46)
+        ax.set_title(title, pad=26)
     return figure_of(ax)
 
 

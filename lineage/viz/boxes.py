@@ -49,7 +49,9 @@ def draw_boxes(
     boxes = check_boxes(boxes, labels=labels, scores=scores)
     names = _names(labels, classes, len(boxes))
     ax = picture_axes(image, ax, f"{len(boxes)} boxes" if title is None else title)
-    for i, box in enumerate(boxes.tolist()):
+    order = range(len(boxes)) if scores is None else scores.argsort().tolist()  # the surest on top
+    for i in order:
+        box = boxes[i].tolist()
         colour, style = class_style(int(labels[i]) if labels is not None else 1)
         rectangle(ax, box, "black", "solid", linewidth=3.4, alpha=0.5)  # any colour shows on any picture
         rectangle(ax, box, colour, style, linewidth=2)
@@ -142,7 +144,7 @@ def draw_kinds(
     """
     boxes = check_boxes(boxes, kind=kind)
     looks = {
-        IGNORED: ("#999999", "dotted", 1.0, "ignored"),
+        IGNORED: (PALETTE[7], "dashed", 1.1, "ignored"),
         BACKGROUND: (PALETTE[1], "solid", 0.7, "background"),
         FOREGROUND: (PALETTE[4], "solid", 1.8, "foreground"),
     }
@@ -154,6 +156,8 @@ def draw_kinds(
         counts.append(f"{len(chosen)} {name}")
         for box in chosen.tolist():
             rectangle(ax, box, colour, style, linewidth)
+    shown = [look for value, look in reversed(looks.items()) if (kind == value).any()]
+    _legend(ax, [(name, colour, style, linewidth) for colour, style, linewidth, name in shown], ground_truth)
     head(ax, ", ".join(reversed(counts)) if title is None else title)
     return figure_of(ax)
 
@@ -183,6 +187,15 @@ def draw_shifts(
                 look = {"arrowstyle": "-|>", "color": PALETTE[0], "linewidth": 1.6, "mutation_scale": 11}
                 ax.annotate("", (new[x], new[y]), (old[x], old[y]), arrowprops=look)
     return figure_of(ax)
+
+
+def _legend(ax: Axes, entries: Sequence[tuple[str, str, str, float]], ground_truth: Tensor | None) -> None:
+    """Beneath the picture: (name, colour, line style, width) of each kind of box, and the objects' own."""
+    for name, colour, style, linewidth in entries:
+        ax.plot([], [], color=colour, linestyle=style, linewidth=linewidth, label=name)
+    if ground_truth is not None and len(ground_truth):
+        ax.plot([], [], color="black", linewidth=2, label="object")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False, fontsize=8)
 
 
 def _draw_truth(ax: Axes, ground_truth: Tensor | None) -> None:
@@ -218,7 +231,12 @@ def draw_proposals(
         caption += f": {found} of {len(ground_truth)} objects found at IoU {iou_threshold:g}"
     _draw_truth(ax, ground_truth)
     for box, hit in sorted(zip(shown.tolist(), hits.tolist()), key=lambda pair: pair[1]):
+        if hit:
+            rectangle(ax, box, "black", "solid", 2.6, 0.6)  # green shows on any ground, in grey too
         rectangle(ax, box, HIT if hit else PALETTE[1], "solid", 1.4 if hit else 0.7, 1.0 if hit else 0.5)
+    if ground_truth is not None:
+        entries = [(f"IoU of {iou_threshold:g} or more", HIT, "solid", 1.8), ("other", PALETTE[1], "solid", 0.8)]
+        _legend(ax, entries, ground_truth)
     head(ax, caption if title is None else title)
     return figure_of(ax)
 

@@ -116,9 +116,18 @@ def plot_surface(
 
 
 def plot_intersection(
-    first: Sequence[float], second: Sequence[float], names: tuple[str, str], *, title: str | None = None
+    first: Sequence[float],
+    second: Sequence[float],
+    names: tuple[str, str],
+    parts: Sequence[str] = (),
+    *,
+    title: str | None = None,
 ) -> Figure:
-    """Two histograms (n,) that each sum to 1, and what they have in common: the smaller of each pair of bins."""
+    """Two histograms (n,) that each sum to 1, and what they have in common: the smaller of each pair of bins.
+
+    Args:
+        parts: names of the equal parts, such as colour channels, that the bins fall into.
+    """
     ax = new_figure(8.0, 2.7).add_subplot()
     bins = range(len(first))
     common = [min(a, b) for a, b in zip(first, second)]
@@ -126,6 +135,10 @@ def plot_intersection(
     ax.step(bins, first, where="mid", color=PALETTE[3], linewidth=1.6, label=names[0])
     ax.step(bins, second, where="mid", color=PALETTE[4], linewidth=1.6, linestyle="dashed", label=names[1])
     ax.set(xlabel="bin", ylabel="share", xlim=(-0.5, len(first) - 0.5))
+    for i, part in enumerate(parts):
+        start = i * len(first) / len(parts) - 0.5
+        ax.axvline(start, color="#777777", linewidth=0.8)
+        ax.text(start + 0.6, 0.97, part, transform=ax.get_xaxis_transform(), va="top", fontsize=10, fontweight="bold")
     ax.legend(fontsize=8)
     head(ax, f"histogram intersection {sum(common):.3f}" if title is None else title)
     return figure_of(ax)

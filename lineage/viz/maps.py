@@ -53,8 +53,10 @@ def draw_map(
 def draw_cells(
     values: Tensor,
     bins: Tensor | None = None,
-    window: Sequence[float] | None = None,
+    windows: Sequence[Sequence[float]] = (),
     *,
+    rings: bool = True,
+    limits: tuple[float, float] | None = None,
     decimals: int = 0,
     title: str | None = None,
     ax: Axes | None = None,
@@ -62,8 +64,10 @@ def draw_cells(
     """A small map with its numbers written into the cells; pooling bins outlined, each bin's largest cell ringed.
 
     Args:
-        values: (h, w). bins: (rows, columns, 4) cell edges, right and bottom exclusive, as of
-            :func:`~lineage.viz.regions.pooling_bins` with stride 1. window: x1, y1, x2, y2 in cells, not rounded.
+        values: (h, w); a cell that is nan stays empty. bins: (rows, columns, 4) cell edges, right and bottom
+            exclusive, as of :func:`~lineage.viz.regions.pooling_bins` with stride 1.
+        windows: any number of x1, y1, x2, y2 in cells, to outline. rings: mark each bin's largest cell.
+        limits: the values that are darkest and lightest; None: the map's own.
     """
     from matplotlib.colors import to_hex
 
@@ -71,24 +75,28 @@ def draw_cells(
     numbers = values.detach().numpy()
     if ax is None:
         ax = new_figure(max(0.42 * width + 0.3, 2.6), 0.42 * height + 0.6).add_subplot()
-    picture = ax.imshow(numbers, cmap=HEAT, extent=(0, width, height, 0), alpha=0.85)
-    for y, x in np.ndindex(height, width):
+    low, high = limits if limits is not None else (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+    picture = ax.imshow(numbers, cmap=HEAT, extent=(0, width, height, 0), alpha=0.85, vmin=low, vmax=high)
+    for y, x in np.argwhere(~np.isnan(numbers)):
         background: Any = picture.cmap(picture.norm(numbers[y, x]))
         text = f"{numbers[y, x]:.{decimals}f}"
         ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color=ink(to_hex(background)))
     if bins is not None:
         for row, column in np.ndindex(*bins.shape[:2]):
-            _draw_bin(ax, values, bins[row, column], odd=bool((row + column) % 2))
-    if window is not None:
-        rectangle(ax, window, OUTLINE, "dashed", linewidth=2.2)
-    ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=range(width + 1), yticks=range(height + 1))
+            _draw_bin(ax, values, bins[row, column], bool((row + column) % 2), rings)
+    for number, window in enumerate(windows):
+        rectangle(ax, window, "black", "solid", linewidth=4)
+        rectangle(ax, window, (PALETTE[0], "white")[number % 2], ("solid", "dashed")[number % 2], linewidth=2.2)
+    ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    ax.set_xticks([x + 0.5 for x in range(width)], [str(x) for x in range(width)])  # a cell's number in its middle
+    ax.set_yticks([y + 0.5 for y in range(height)], [str(y) for y in range(height)])
     ax.tick_params(labelsize=7)
     head(ax, f"{height} x {width} cells" if title is None else title)
     return figure_of(ax)
 
 
-def _draw_bin(ax: Axes, values: Tensor, bin: Tensor, odd: bool) -> None:
-    """One bin's outline and its largest cell. Bins may share a row of cells: odd ones are drawn smaller."""
+def _draw_bin(ax: Axes, values: Tensor, bin: Tensor, odd: bool, ring: bool) -> None:
+    """One bin's outline and its largest cell. Bins may share a row of cells: odd ones are drawn smaller, in white."""
     height, width = values.shape
     x1, y1, x2, y2 = (int(v) for v in bin.tolist())
     x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
@@ -98,9 +106,11 @@ def _draw_bin(ax: Axes, values: Tensor, bin: Tensor, odd: bool) -> None:
     box = [x1 + inset, y1 + inset, x2 - inset, y2 - inset]
     rectangle(ax, box, "black", "solid", linewidth=3.2)
     rectangle(ax, box, "white" if odd else PALETTE[0], "solid", linewidth=1.8)
+    if not ring:
+        return
     row, column = divmod(int(values[y1:y2, x1:x2].argmax()), x2 - x1)
-    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": OUTLINE, "linewidths": 2.2}
-    ax.scatter([x1 + column + 0.5], [y1 + row + 0.5], s=210, **ring)
+    look: dict[str, Any] = {"facecolors": "none", "edgecolors": OUTLINE, "linewidths": 2.2}
+    ax.scatter([x1 + column + 0.5], [y1 + row + 0.5], s=210, **look)
 
 
 def draw_window(

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,9 +50,10 @@ def draw_segments(
         if boxes:
             box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             rectangle(ax, box, "black", "dashed", linewidth=1.4)
-        middle = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)  # of the region, so inside it
+        deep = cv2.distanceTransform(np.pad(inside.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(deep.argmax(), deep.shape)  # well inside, or nobody knew whose number it is
         ax.text(
-            columns[middle] + 0.5, rows[middle] + 0.5, str(name), fontsize=9, ha="center", va="center", color="white",
+            x + 0.5, y + 0.5, str(name), fontsize=9, ha="center", va="center", color="white",
             bbox={"facecolor": "black", "edgecolor": "none", "pad": 1.2},
         )  # fmt: skip
     return figure_of(ax)
@@ -72,6 +74,7 @@ def _outline(ax: Axes, labels: np.ndarray, colour: str, linewidth: float) -> Non
 def draw_crops(
     crops: Tensor | Sequence[Tensor],
     titles: Sequence[str] | None = None,
+    boxes: Tensor | None = None,
     *,
     columns: int = 8,
     normalised: bool = False,
@@ -80,7 +83,7 @@ def draw_crops(
     """A grid of crops, such as R-CNN's warped regions.
 
     Args:
-        crops: (N, 3, h, w) or N pictures (3, h, w). titles: N short captions.
+        crops: (N, 3, h, w) or N pictures (3, h, w). titles: N short captions. boxes: (N, 4), one to outline in each.
         normalised: they went through ImageNet's mean and deviation: take it back first.
     """
     rows = max(1, math.ceil(len(crops) / columns))
@@ -93,7 +96,10 @@ def draw_crops(
         if normalised:
             mean, std = crop.new_tensor(IMAGENET_MEAN), crop.new_tensor(IMAGENET_STD)
             crop = (crop * std[:, None, None] + mean[:, None, None]).clamp(0, 1)
-        axes[i].imshow(pixels_of(crop))
+        axes[i].imshow(pixels_of(crop), extent=(0, crop.shape[2], crop.shape[1], 0))
+        if boxes is not None:
+            rectangle(axes[i], boxes[i].tolist(), "black", "solid", linewidth=2.6)
+            rectangle(axes[i], boxes[i].tolist(), PALETTE[7], "solid", linewidth=1.3)
         if titles is not None:
             axes[i].set_title(titles[i], fontsize=8)
     figure.suptitle(heading, fontsize=10)

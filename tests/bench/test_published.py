@@ -37,7 +37,7 @@ def values(quantity, generation, source=""):
         ("seconds_unspecified", "D2, closing", {"rcnn": [32.84], "fast_rcnn": [1.72], "faster_rcnn": [2.24]}),
         ("fps", "D2, closing", {"rcnn": [0.03], "fast_rcnn": [0.6], "faster_rcnn": [0.4]}),
         ("seconds_without_proposals", "D2", {"fast_rcnn": [0.3]}),
-        ("seconds_with_proposals", "D2", {"faster_rcnn": [0.2]}),
+        ("seconds_unspecified", "D2, Faster", {"faster_rcnn": [0.2]}),
         ("training_hours", "D3", {"rcnn": [84]}),
         ("training_hours", "Fast R-CNN paper", {"rcnn": [84], "sppnet": [25], "fast_rcnn": [9.5]}),
         (

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lineage.common.errors import KINDS, ClassErrors, analyse_errors
+from lineage.common.errors import KINDS, ClassErrors, analyse_errors, largest_misses, surest_mistakes
 
 CLASSES = ("cat", "dog", "car")
 OBJECT = [0.0, 0, 100, 100]
@@ -86,3 +86,20 @@ def test_what_is_alike_can_be_said():
     target = objects((OBJECT, 3), (AWAY, 1))
     assert cats(found((OBJECT, 1, 0.9)), target, similar=[{"cat", "car", "ship"}]).similar == 1
     assert cats(found((OBJECT, 1, 0.9)), target, similar=[]).other == 1
+
+
+def test_the_surest_mistakes_come_first_and_a_twice_found_object_is_none():
+    first = found((OBJECT, 1, 0.9), (OBJECT, 2, 0.8), (AWAY, 1, 0.95), (OBJECT, 1, 0.5))
+    second = found((AWAY, 2, 0.85))
+    targets = [objects((OBJECT, 1)), objects((OBJECT, 1))]
+    assert surest_mistakes([first, second], targets, 9) == [(0, 2), (1, 0), (0, 1)]
+    assert surest_mistakes([first, second], targets, 1) == [(0, 2)]
+
+
+def test_the_largest_misses_come_first_and_difficult_ones_are_none():
+    small = [200.0, 200, 210, 210]
+    targets = [objects((OBJECT, 1), (small, 2)), objects((AWAY, 1), (OBJECT, 2), difficult=(1,))]
+    nothing = found()
+    assert largest_misses([nothing, nothing], targets, 9) == [(0, 0), (1, 0), (0, 1)]
+    assert largest_misses([found((OBJECT, 1, 0.1)), nothing], targets, 9) == [(1, 0), (0, 1)]
+    assert largest_misses([found((OBJECT, 2, 0.1)), nothing], targets, 1) == [(0, 0)]

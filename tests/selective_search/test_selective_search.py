@@ -17,6 +17,7 @@ from lineage.selective_search import (
     group,
     mean_best_overlap,
     recall,
+    recall_at,
     segment,
     selective_search,
     sliding_windows,
@@ -235,6 +236,13 @@ def test_sliding_windows_fit_and_are_many():
     assert len(sliding_windows(10, 10)) == 0
     assert count_all_windows(2, 3) == 18
     assert count_all_windows(375, 500) > 8e9
+
+
+def test_recall_of_the_first_so_many_boxes():
+    truth = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
+    boxes = torch.tensor([[90.0, 90, 99, 99], [0, 0, 10, 10], [50, 50, 60, 57]])
+    assert recall_at([1, 2, 3, 9], [boxes, boxes], [truth, truth]) == [0, 0.5, 1, 1]
+    assert recall_at([3], [boxes], [truth], iou=0.8) == [0.5]
 
 
 def test_recall_of_nothing():
