@@ -238,13 +238,18 @@ def _beside(images: Sequence[Image]) -> Image:
     """In rows no wider than a page."""
     from PIL import Image
 
-    width, height = max(i.width for i in images), max(i.height for i in images)
-    columns = min(len(images), max(1, PAGE_WIDTH // width))
-    rows = math.ceil(len(images) / columns)
-    whole = Image.new("RGB", (columns * width, rows * height), "white")
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        whole.paste(image, (column * width, row * height))
+    rows: list[list[Image.Image]] = [[]]
+    for image in images:
+        if rows[-1] and sum(i.width for i in rows[-1]) + image.width > PAGE_WIDTH:
+            rows.append([])
+        rows[-1].append(image)
+    heights = [max(image.height for image in row) for row in rows]
+    whole = Image.new("RGB", (max(sum(image.width for image in row) for row in rows), sum(heights)), "white")
+    for number, row in enumerate(rows):
+        left = 0
+        for image in row:
+            whole.paste(image, (left, sum(heights[:number])))
+            left += image.width
     return whole
 
 
