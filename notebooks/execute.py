@@ -101,7 +101,22 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGETS, None)
             output.get("metadata", {}).clear()
+        if "outputs" in cell:
+            cell["outputs"] = _joined(cell["outputs"])
     return notebook
+
+
+def _joined(outputs: list[dict]) -> list[dict]:
+    """What is printed in a row is one output; a kernel cuts it wherever its buffer ends."""
+    joined: list[dict] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output["output_type"] == "stream" and output["name"] == last.get("name"):
+            text = "".join(last["text"]) + "".join(output["text"])
+            last["text"] = text.splitlines(keepends=True)
+        else:
+            joined.append(output)
+    return joined
 
 
 def _name(cell: Cell, taken: set[str]) -> str:

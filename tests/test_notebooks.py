@@ -189,6 +189,14 @@ def test_cleaning_keeps_the_picture_of_a_slider_and_drops_the_slider():
     assert clean["metadata"]["kernelspec"]["name"] == "python3" and "widgets" not in clean["metadata"]
 
 
+def test_cleaning_joins_what_is_printed_in_a_row():
+    outputs = [stream("a\nb"), stream("c\n"), stream("no", "stderr"), shown("png", picture()), stream("d")]
+    (cell,) = execute.cleaned(page(*outputs))["cells"]
+    texts = ["".join(output.get("text", "")) for output in cell["outputs"]]
+    assert texts == ["a\nbc\n", "no", "", "d"]
+    assert cell["outputs"][0]["text"] == ["a\n", "bc\n"]
+
+
 def test_equal_cells_have_ids_of_their_own():
     cells = [{"cell_type": "markdown", "source": ["same"], "metadata": {}} for _ in range(3)]
     assert len({cell["id"] for cell in execute.cleaned({"cells": cells})["cells"]}) == 3
