@@ -24,6 +24,7 @@ MAY_IMPORT = {
 ON_TOP = {
     "bench",
     "cli",
+    "course",
     "detect",
     "detectors",
     "evaluate",

@@ -40,7 +40,7 @@ from lineage.selective_search.settings import ProposalSettings
 
 QUICK_MODE_UP_TO = 300  # two strategies give some 300 boxes; who asks for more gets the papers' eight
 PAPER_PROPOSALS = RCNN_PAPER.proposals
-NOT_TRAINING = ("bench", "viz")  # rooms that no trained model depends on
+NOT_TRAINING = ("bench", "course", "viz")  # rooms that no trained model depends on
 Say = Callable[[str], None]
 
 
