@@ -1,0 +1,54 @@
+"""A course folder of nbgrader's, made for one release or one submission and thrown away."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+COURSE = "lineage"
+
+
+def assignments(source: Path) -> list[str]:
+    """The names of the assignments in a source folder: those of its subfolders with a notebook of the same name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    names = sorted(path.name for path in source.glob("*") if (path / f"{path.name}.ipynb").is_file())
+    if not names:
+        raise ValueError(f"{source}: has no assignment, a folder NAME with NAME.ipynb in it")
+    return names
+
+
+def nbgrader(root: Path, **settings: dict[str, Any]) -> Any:
+    """nbgrader's programming interface on a course folder; ``settings`` are its own, by class.
+
+    Raises:
+        ValueError: nbgrader is not installed.
+    """
+    try:
+        from nbgrader.apps import NbGraderAPI
+        from traitlets.config import Config
+    except ImportError:
+        raise ValueError('nbgrader is missing: python -m pip install -e ".[course]"') from None
+    own = {"CourseDirectory": {"root": str(root), "course_id": COURSE}}
+    return NbGraderAPI(config=Config({**own, **settings}))
+
+
+def prepare(root: Path, source: Path, name: str) -> Any:
+    """Copy an assignment's source into a course folder and let nbgrader make the release; its interface.
+
+    Raises:
+        ValueError: nbgrader refuses the source; the message has its words.
+    """
+    shutil.copytree(source / name, root / "source" / name)
+    api = nbgrader(root)
+    done = api.generate_assignment(name)
+    if not done["success"]:
+        raise ValueError(f"{source / name}: nbgrader cannot release it: {_last_lines(done)}")
+    return api
+
+
+def _last_lines(done: dict[str, Any]) -> str:
+    return " ".join((done.get("error") or done.get("log") or "no reason given").strip().splitlines()[-3:])

@@ -1,0 +1,78 @@
+"""What students get."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "lineage.course", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    out = tmp_path_factory.mktemp("course") / "release"
+    done = run("release", "--source", SOURCE, "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        f"written: {out / path.stem / path.name}" for path in sorted(SOURCE.glob("*/*.ipynb"))
+    ]
+    return out
+
+
+def cells_of(path):
+    return {c["metadata"]["nbgrader"]["grade_id"]: "".join(c["source"]) for c in json.loads(path.read_text())["cells"]}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/*.ipynb")), ids=lambda path: path.stem)
+def test_students_get_stubs_and_shown_tests_and_nothing_else(path, released):
+    ours, theirs = cells_of(path), cells_of(released / path.stem / path.name)
+    assert ours.keys() == theirs.keys()
+    for name, source in ours.items():
+        if "### BEGIN SOLUTION" in source:
+            assert "YOUR" in theirs[name]
+        elif "### BEGIN HIDDEN TESTS" in source:
+            assert theirs[name].strip() == source.split("### BEGIN HIDDEN TESTS")[0].strip()
+        else:
+            assert theirs[name] == source
+    text = (released / path.stem / path.name).read_text()
+    assert "SOLUTION" not in text and "HIDDEN" not in text
+    assert sorted(p.name for p in (released / path.stem).iterdir()) == [path.name]
+
+
+def test_a_release_is_replaced_as_a_whole(released):
+    name = sorted(SOURCE.glob("*"))[0].name
+    edited = released / name / f"{name}.ipynb"
+    before = edited.read_text()
+    edited.write_text("edited")
+    (released / name / "more.txt").write_text("more")
+    assert run("release", "--source", SOURCE, "--out", released).returncode == 0
+    assert cells_of(edited) == {
+        c["metadata"]["nbgrader"]["grade_id"]: "".join(c["source"]) for c in json.loads(before)["cells"]
+    }
+    assert not (released / name / "more.txt").exists()
+
+
+def test_no_assignment_and_a_broken_one_are_one_clear_message(tmp_path):
+    done = run("release", "--source", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 1 and f"error: {tmp_path}: has no assignment" in " ".join(done.stdout.split())
+    broken = tmp_path / "A0" / "A0.ipynb"
+    broken.parent.mkdir()
+    broken.write_text("{not json")
+    done = run("release", "--source", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 1 and "A0: nbgrader cannot release it" in " ".join(done.stdout.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_package_that_is_installed_has_no_solutions():
+    package = SOURCE.parents[2] / "lineage"
+    assert not [path for path in package.rglob("*") if path.suffix == ".ipynb"]
+    assert not [path for path in package.rglob("*.py") if "BEGIN SOLUTION" in path.read_text(encoding="utf-8")]
