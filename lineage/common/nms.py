@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torchvision
 from torch import Tensor
@@ -41,12 +43,18 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
     return torchvision.ops.batched_nms(boxes, scores, groups, iou_threshold)
 
 
-def batched_nms_reference(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-    """The definition of :func:`batched_nms`: one :func:`nms_reference` a group, merged by score."""
+def batched_nms_reference(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    iou_threshold: float,
+    suppress: Callable[[Tensor, Tensor, float], Tensor] = nms_reference,
+) -> Tensor:
+    """The definition of :func:`batched_nms`: one ``suppress`` a group, merged by score."""
     kept = [torch.zeros(0, dtype=torch.int64)]
     for group in groups.unique():
         members = torch.where(groups == group)[0]
-        kept.append(members[nms_reference(boxes[members], scores[members], iou_threshold)])
+        kept.append(members[suppress(boxes[members], scores[members], iou_threshold)])
     indices = torch.cat(kept)
     return indices[scores[indices].sort(descending=True, stable=True).indices]
 

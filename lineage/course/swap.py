@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -9,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor
+from lineage.common.nms import batched_nms, batched_nms_reference
 
 Function = Callable[..., Any]
 # What an exercise asks for, and where the package has it.
@@ -60,8 +60,7 @@ def using(**functions: Function) -> Iterator[None]:
         _check_call(name, original, mine)
         replacements[id(original)] = original, mine
         if name == "nms":
-            batched = importlib.import_module(SWAPPABLE[name]).batched_nms
-            replacements[id(batched)] = batched, _per_group(mine)
+            replacements[id(batched_nms)] = batched_nms, functools.partial(batched_nms_reference, suppress=mine)
     changed = []
     try:
         for holder, attribute, value in _held_functions():
@@ -97,17 +96,3 @@ def _held_functions() -> list[tuple[Any, str, Any]]:
         for attribute, value in vars(module).items()
         if inspect.isfunction(value) and not attribute.startswith("__")
     ]
-
-
-def _per_group(nms: Function) -> Function:
-    """``batched_nms`` by one call of ``nms`` a group, the kept boxes of all groups in order of their scores."""
-
-    def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-        kept = [torch.zeros(0, dtype=torch.int64, device=boxes.device)]
-        for group in groups.unique():
-            members = torch.where(groups == group)[0]
-            kept.append(members[nms(boxes[members], scores[members], iou_threshold)])
-        indices = torch.cat(kept)
-        return indices[scores[indices].sort(descending=True, stable=True).indices]
-
-    return batched_nms
