@@ -130,19 +130,13 @@ def _while(message: str) -> Iterator[None]:
 
 def source(function: Any) -> None:
     """Print a function's own code: its head and body, without the docstring and without decorators."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
     lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    tree = ast.parse("\n".join(lines)).body[0]
+    assert isinstance(tree, ast.FunctionDef)
     first = tree.body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    start = tree.body[1] if documented else first
-    print("\n".join([*lines[tree.lineno - 1 : first.lineno - 1], *_with_comments(lines, first, start)]))
-
-
-def _with_comments(lines: list[str], first: ast.stmt, start: ast.stmt) -> list[str]:
-    """The body from ``start`` on, with the comments between a docstring and it."""
-    end_of_docstring = (first.end_lineno or first.lineno) if start is not first else start.lineno - 1
-    return lines[end_of_docstring:]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        del lines[first.lineno - 1 : first.end_lineno]
+    print("\n".join(lines[tree.lineno - 1 :]))
 
 
 # ---- guesses ----------------------------------------------------------------------------------------

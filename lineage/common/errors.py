@@ -84,9 +84,7 @@ def surest_mistakes(detections: Sequence[Picture], targets: Sequence[Picture], c
     """The ``count`` highest-scored detections that hit no object of their class: (picture, row of its detections)."""
     found = []
     for number, (picture, target) in enumerate(zip(detections, targets, strict=True)):
-        same = picture["labels"][:, None] == target["labels"]  # (D, G)
-        hits = (box_iou(picture["boxes"], target["boxes"]) >= HITS) & same
-        rows = torch.where(~hits.any(dim=1))[0].tolist()
+        rows = torch.where(~_hits(picture, target).any(dim=1))[0].tolist()
         found += [(float(picture["scores"][row]), number, row) for row in rows]
     return [(number, row) for _, number, row in sorted(found, key=lambda mistake: -mistake[0])[:count]]
 
@@ -95,11 +93,15 @@ def largest_misses(detections: Sequence[Picture], targets: Sequence[Picture], co
     """The ``count`` largest objects, not difficult, that no detection of their class hits: (picture, object)."""
     missed = []
     for number, (picture, target) in enumerate(zip(detections, targets, strict=True)):
-        same = picture["labels"][:, None] == target["labels"]  # (D, G)
-        hits = (box_iou(picture["boxes"], target["boxes"]) >= HITS) & same
-        rows = torch.where(~hits.any(dim=0) & ~target["difficult"])[0].tolist()
+        rows = torch.where(~_hits(picture, target).any(dim=0) & ~target["difficult"])[0].tolist()
         missed += [(float(box_area(target["boxes"][row])), number, row) for row in rows]
     return [(number, row) for _, number, row in sorted(missed, key=lambda miss: -miss[0])[:count]]
+
+
+def _hits(picture: Picture, target: Picture) -> torch.Tensor:
+    """Which detection lies on which object of its own class: bool (D, G)."""
+    same = picture["labels"][:, None] == target["labels"]  # (D, G)
+    return (box_iou(picture["boxes"], target["boxes"]) >= HITS) & same
 
 
 def _kind(overlaps: np.ndarray, labels: np.ndarray, label: int, alike: set[int]) -> str:

@@ -136,7 +136,7 @@ def draw_kinds(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """What training makes of each box: foreground solid, background thin, ignored dotted.
+    """What training makes of each box: foreground solid, background thin, ignored dashed.
 
     Args:
         image: (3, H, W), 0..1. boxes: (N, 4) pixels. kind: (N,) of :mod:`lineage.common.matching`.

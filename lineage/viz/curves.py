@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from lineage.common.evaluation import voc_ap_11_point, voc_ap_area
 from lineage.viz.bars import milliseconds
-from lineage.viz.style import PALETTE, class_style, figure_of, head, new_figure
+from lineage.viz.style import HEAT, PALETTE, class_style, figure_of, head, new_figure
 
+DASHES = ("solid", "dashed", "dashdot", "dotted")
 MARKERS = ("o", "s", "^", "D", "v", "*", "P", "X")
 LINE_COLOURS = (PALETTE[3], PALETTE[4], PALETTE[2], PALETTE[5], "#000000", PALETTE[0])
 
@@ -70,7 +71,7 @@ def plot_lines(
     if ax is None:
         ax = new_figure(6.4, 3.8).add_subplot()
     for i, (name, (xs, ys)) in enumerate(lines.items()):
-        colour, style = LINE_COLOURS[i % len(LINE_COLOURS)], ("solid", "dashed", "dashdot", "dotted")[i % 4]
+        colour, style = LINE_COLOURS[i % len(LINE_COLOURS)], DASHES[i % 4]
         ax.plot(
             xs, ys, color=colour, linestyle=style, linewidth=1.7, label=name,
             marker=MARKERS[i % len(MARKERS)], markevery=max(1, len(xs) // 12), markersize=4.5,
@@ -107,7 +108,7 @@ def plot_surface(
     """
     ax = new_figure(5.6, 4.2).add_subplot()
     numbers = values.detach().numpy()
-    ax.contourf(xs, ys, numbers, levels=24, cmap="viridis")
+    ax.contourf(xs, ys, numbers, levels=24, cmap=HEAT)
     lines = ax.contour(xs, ys, numbers, levels=10, colors="white", linewidths=0.9)
     ax.clabel(lines, fontsize=8, fmt="%.3g")
     ax.set(xlabel=x, ylabel=y)
@@ -183,7 +184,7 @@ def plot_scaling(
     for ax, (quantity, lines) in zip(axes, curves.items()):
         for i, (name, points) in enumerate(lines.items()):
             x, y = zip(*points)
-            marker, style = "os^D"[i % 4], ("solid", "dashed", "dashdot", "dotted")[i % 4]
+            marker, style = "os^D"[i % 4], DASHES[i % 4]
             ax.plot(x, y, marker=marker, linestyle=style, color=PALETTE[(1, 0, 2, 4)[i % 4]], label=name)
         ax.set(yscale="log", xlabel=quantity)
         ax.set_xlim(left=0)

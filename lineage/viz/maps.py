@@ -9,13 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lineage.viz.style import OUTLINE, PALETTE, check_boxes, figure_of, head, ink, new_figure, picture_axes, rectangle
+from lineage.viz.style import (
+    HEAT,
+    OUTLINE,
+    PALETTE,
+    check_boxes,
+    figure_of,
+    head,
+    ink,
+    new_figure,
+    picture_axes,
+    rectangle,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-HEAT = "viridis"  # its lightness grows with the value, so a greyscale print shows the same
 
 
 def draw_map(

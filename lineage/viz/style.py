@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers; after eight classes the line's style changes.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#F0E442")
 LINE_STYLES = ("solid", "dashed", "dotted")
+HEAT = "viridis"  # its lightness grows with the value, so a greyscale print shows the same
 HIT, OUTLINE = "#009E73", "#D55E00"
 
 
