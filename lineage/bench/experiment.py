@@ -26,7 +26,7 @@ from lineage.common.progress import track
 from lineage.data.catalogue import open_dataset
 from lineage.data.proposals import cached_proposals
 from lineage.data.shapes import classification_crops
-from lineage.data.voc import VOCDataset
+from lineage.data.voc import VOCDataset, contents_digest
 from lineage.detectors import (
     TITLES,
     build_detector,
@@ -109,13 +109,13 @@ class Experiment:
             **{
                 field.name: str(getattr(self, field.name))
                 for field in dataclasses.fields(self)
-                if field.name != "cache"
+                if field.name not in ("cache", "data", "weights")  # where things lie; what they hold comes below
             },
             "recipe_fields": dataclasses.asdict(self.recipe_of(generation)),
             "generation": generation,
             "seed": seed,
             "pictures": fingerprint(train),
-            "weights_file": _stamp(Path(self.weights)) if self.weights else None,
+            "weights": self.weights and _name_or_contents(self.weights),
             "code": code_fingerprint(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -130,16 +130,16 @@ def changed(recipe: Any, changes: tuple[tuple[str, Any], ...]) -> Any:
     return recipe
 
 
-def _stamp(path: Path) -> str | None:
-    """Changes when a file is written anew; None where ``path`` is no file (a published name, an address)."""
-    return f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else None
+def _name_or_contents(weights: str) -> str:
+    """A published name or an address as it is; a file by what it holds."""
+    return contents_digest(Path(weights)) if Path(weights).is_file() else weights
 
 
 def fingerprint(dataset: VOCDataset) -> str:
-    """Changes when a picture is added to the split or a picture's file is written anew."""
+    """Changes when a picture is added to the split or a picture's contents change."""
     digest = hashlib.sha256(repr(dataset.classes).encode())
     for index, name in enumerate(dataset.ids):
-        digest.update(f"{name} {_stamp(dataset.image_path(index))}".encode())
+        digest.update(f"{name} {contents_digest(dataset.image_path(index))}".encode())
     return digest.hexdigest()[:16]
 
 

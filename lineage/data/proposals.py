@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
 from lineage.common.progress import track
-from lineage.data.voc import VOCDataset, read_image
+from lineage.data.voc import VOCDataset, contents_digest, read_image
 
 Propose = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 RGB -> (R, 4) float32
 CHUNK = 8  # pictures a task: enough to hide the cost of handing one out
@@ -37,7 +37,7 @@ def cached_proposals(
     """
     folder = Path(cache_dir) / hashlib.sha256(key.encode()).hexdigest()[:16]
     pictures = [dataset.image_path(i) for i in range(len(dataset))]
-    files = [folder / f"{path.stem}-{_stamp(path)}.npy" for path in pictures]
+    files = [folder / f"{path.stem}-{contents_digest(path)}.npy" for path in pictures]
     missing = [i for i, file in enumerate(files) if _read(file) is None]
     if missing:
         from joblib import Parallel, delayed
@@ -53,12 +53,6 @@ def cached_proposals(
         for _ in track(done, "selective search", len(chunks)):
             pass
     return [torch.from_numpy(np.load(file)) for file in files]
-
-
-def _stamp(path: Path) -> str:
-    """Changes with the picture's bytes; the path is in it because two datasets may use one name."""
-    stat = path.stat()
-    return hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:12]
 
 
 def _read(file: Path) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 
 import pytest
@@ -52,6 +53,23 @@ def test_everything_that_changes_a_model_changes_its_key(cache):
     assert experiment.key("fast_rcnn", 0, dataset) not in keys
     elsewhere = dataclasses.replace(experiment, cache=cache / "other")
     assert elsewhere.key("faster_rcnn", 0, dataset) == experiment.key("faster_rcnn", 0, dataset)
+
+
+def test_a_copy_of_the_data_has_the_same_key_until_a_picture_or_the_weights_change(cache, tmp_path):
+    shapes = small(cache).training_set()
+    shutil.copytree(shapes.root, tmp_path / "copy")
+    weights = tmp_path / "w.pth"
+    weights.write_bytes(b"one")
+    roots = shapes.root, tmp_path / "copy"
+    experiments = [small(cache, data=str(root), weights=str(weights)) for root in roots]
+    copied = experiments[1].training_set()
+    known = experiments[0].key("rcnn", 0, experiments[0].training_set())
+    assert experiments[1].key("rcnn", 0, copied) == known
+    weights.write_bytes(b"two")
+    assert experiments[1].key("rcnn", 0, copied) != known
+    weights.write_bytes(b"one")
+    shutil.copyfile(copied.image_path(1), copied.image_path(0))
+    assert experiments[1].key("rcnn", 0, copied) != known
 
 
 def test_a_trained_model_is_found_again_and_its_pre_training_shared(cache):

@@ -103,15 +103,17 @@ def test_a_changed_picture_is_computed_anew_and_no_other(pictures: VOCDataset, l
     assert calls(log) == [40] and found[2].shape == (41, 4)
 
 
-def test_one_name_in_two_datasets(pictures: VOCDataset, log: Path, tmp_path: Path) -> None:
+def test_one_name_in_two_datasets_and_a_dataset_that_was_moved(pictures: VOCDataset, log: Path, tmp_path: Path) -> None:
     check(cached_proposals(pictures, partial(propose, log=log), "a", tmp_path / "cache", jobs=1))
-    other = tmp_path / "other"
-    (pictures.root).rename(other)
-    pictures.root.mkdir(parents=True)
     log.unlink()
+    root, other = pictures.root, tmp_path / "other"
+    root.rename(other)
     moved = VOCDataset(other, "train")
+    check(cached_proposals(moved, partial(propose, log=log), "a", tmp_path / "cache", jobs=1))
+    assert calls(log) == []
+    draw(other, 0, 50)  # the same name, another picture
     cached_proposals(moved, partial(propose, log=log), "a", tmp_path / "cache", jobs=1)
-    assert calls(log) == list(range(COUNT))
+    assert calls(log) == [50]
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "words", "other shape", "gone", "pickle"])
