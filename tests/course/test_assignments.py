@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
 
 import pytest
-import wrong_answers_A1
 
 SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
 PATHS = sorted(SOURCE.glob("*/*.ipynb"))
-ANSWERS = {"A1_boxes": wrong_answers_A1}
+# every assignment has its wrong answers (WRONG) and its other right ways (RIGHT) beside this file
+ANSWERS = {path.stem: importlib.import_module(f"wrong_answers_{path.stem.split('_')[0]}") for path in PATHS}
 SOLUTION = re.compile(r"( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL)
 STUB = r"\1raise NotImplementedError()"
 

@@ -62,6 +62,10 @@ WRONG = [
     ("iou", "boxes taken as x, y, width, height", changed(IOU, "def box_iou(boxes1, boxes2):",
         "def box_iou(boxes1, boxes2):\n    boxes1, boxes2 = (torch.cat([b[:, :2], b[:, :2] + b[:, 2:]], 1) "
         "for b in (boxes1, boxes2))"), {"iou-any"}),
+    ("iou", "no union below one pixel",
+        changed(IOU, "union > 0, shared / union", "union > 0, shared / union.clamp(min=1)"), {"iou-apart"}),
+    ("iou", "clips the boxes that it was given",
+        changed(IOU, "    lt =", "    boxes1.clamp_(min=0)\n    lt ="), {"iou-apart"}),
     ("nms", "keeps from the worst", changed(NMS, "descending=True", "descending=False"), {"nms-shown"}),
     ("nms", "a box at the threshold goes", changed(NMS, "<= iou_threshold", "< iou_threshold"), {"nms-edges"}),
     ("nms", "threshold the wrong way round", changed(NMS, "<= iou_threshold", ">= iou_threshold"), {"nms-shown"}),
@@ -82,6 +86,9 @@ WRONG = [
     ("hits", "more than the threshold", changed(HITS, ">= iou_threshold", "> iou_threshold"), {"hits-twice"}),
     ("hits", "any free object will do", changed(HITS, "best = int(overlap.argmax())",
         "best = int(torch.tensor([-1 if g in taken else o for g, o in enumerate(overlap.tolist())]).argmax())"),
+        {"hits-twice"}),
+    ("hits", "0.5 whatever is asked for", changed(HITS, ">= iou_threshold", ">= 0.5"), {"hits-twice"}),
+    ("hits", "crashes without detections", changed(HITS, "    order =", "    best_score = scores.max()\n    order ="),
         {"hits-twice"}),
     ("hits", "crashes without objects", changed(HITS, "if len(objects):", "if True:"), {"hits-twice"}),
     ("hits", "a bad detection takes its object",
@@ -118,10 +125,13 @@ def box_iou(boxes1, boxes2):
             out[i, j] = w * h / union if union > 0 else 0.0
     return out
 """),
-    ("iou", "torchvision's, guarded", """
-import torchvision
+    ("iou", "in NumPy", """
+import numpy as np
 def box_iou(boxes1, boxes2):
-    return torchvision.ops.box_iou(boxes1, boxes2).nan_to_num(0.0)
+    a, b = boxes1.numpy()[:, None], boxes2.numpy()[None]
+    shared = np.prod(np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None), -1)
+    union = np.prod(a[..., 2:] - a[..., :2], -1) + np.prod(b[..., 2:] - b[..., :2], -1) - shared
+    return torch.from_numpy(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 """),
     ("nms", "against those that stayed", NMS),
     ("nms", "a list", changed(NMS, "torch.tensor(kept, dtype=torch.int64)", "torch.tensor(list(kept)).long()")),
