@@ -1,4 +1,4 @@
-"""How good proposals are before any detector sees them (Uijlings et al. 2013, section 4)."""
+"""How good proposals are before any detector sees them (Uijlings et al. 2013, section 5)."""
 
 from __future__ import annotations
 
