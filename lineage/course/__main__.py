@@ -1,4 +1,4 @@
-"""python -m lineage.course: hand out the assignments."""
+"""python -m lineage.course: hand out the assignments, grade what comes back, look at the class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from lineage import cli
 
 app = cli.new_app()
+SOURCE = Path("notebooks/assignments/source")
+Source = Annotated[Path, typer.Option(help="the assignments with their solutions")]
 
 
 @app.callback()
@@ -19,9 +21,7 @@ def course() -> None:
 
 @app.command()
 def release(
-    source: Annotated[Path, typer.Option(help="the assignments with their solutions")] = Path(
-        "notebooks/assignments/source"
-    ),
+    source: Source = SOURCE,
     out: Annotated[Path, typer.Option("--out", "-o", help="where the students' versions go")] = Path("release"),
 ) -> None:
     """Write what students get: no solutions, no hidden tests. Never edit a release: edit the source."""
@@ -33,6 +33,51 @@ def release(
 
         for path in write_release(source, out):
             console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="a folder with STUDENT/NAME.ipynb, or one notebook")],
+    source: Source = SOURCE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="tables, feedback and records go here")] = Path("graded"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="submissions at once; default: one a core")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="for the code of one submission")] = 300,
+    seconds_a_cell: Annotated[float, typer.Option(min=1, help="for one of its cells")] = 60,
+    memory: Annotated[float, typer.Option(min=0.5, help="GB that a submission's process may use")] = 4,
+    show_hidden: Annotated[bool, typer.Option("--show-hidden", help="hidden tests' code in the feedback")] = False,
+) -> None:
+    """Run and score submissions: in parallel, apart from each other, without a network, within limits."""
+    from rich.console import Console
+
+    console = Console()
+    with cli.command(console):
+        from lineage.course.grade import Limits
+        from lineage.course.grade import grade as grade_all
+        from lineage.course.report import class_table
+        from lineage.course.sandbox import isolates
+
+        if not isolates():
+            console.print("warning: no isolation on this system: only time and memory are limited", soft_wrap=True)
+        limits = Limits(seconds, seconds_a_cell, int(memory * 2**30))
+        results = grade_all(source, submissions, out, jobs=jobs, limits=limits, show_hidden=show_hidden)
+        console.print(class_table(results))
+        console.print(f"written: {out}/gradebook.csv, tests.csv, written.csv, feedback/", soft_wrap=True)
+
+
+@app.command()
+def report(
+    graded: Annotated[Path, typer.Argument(help="the folder that grade has written")] = Path("graded"),
+) -> None:
+    """Take in the points given by hand in written.csv, and show how the class did, test by test."""
+    from rich.console import Console
+
+    console = Console()
+    with cli.command(console):
+        from lineage.course.report import write_report
+
+        for table in write_report(graded):
+            console.print(table)
+        console.print(f"written: {graded}/report.html, gradebook.csv, feedback/*/index.html", soft_wrap=True)
 
 
 if __name__ == "__main__":

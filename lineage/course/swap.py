@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lineage.common.nms import batched_nms, batched_nms_reference
-
 Function = Callable[..., Any]
 # What an exercise asks for, and where the package has it.
 SWAPPABLE = {
@@ -52,6 +50,8 @@ def using(**functions: Function) -> Iterator[None]:
     Raises:
         ValueError: a name that is none of :data:`SWAPPABLE`, or a function that cannot be called as the package does.
     """
+    from lineage.common.nms import batched_nms, batched_nms_reference
+
     replacements: dict[int, tuple[Function, Function]] = {}  # by the original's id: the original, its replacement
     for name, mine in functions.items():
         if name not in SWAPPABLE:

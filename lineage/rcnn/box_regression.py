@@ -76,8 +76,8 @@ def _scaled(pairs: Callable[[int], Iterable[Block]], label: int, scale: Tensor) 
 def fit_ridge(blocks: Callable[[], Iterable[Block]], ridge: float, whitening: float) -> Block:
     """Ridge regression of whitened targets: (D, 4) weights and (4,) bias in the targets' own units.
 
-    Whitening (subtract the mean, rotate and scale to unit covariance) is the original's. Only the mean matters: under one
-    lambda every column has its own weights, (X'X + lambda I)^-1 X'Y, and a matrix behind Y is undone behind the solution.
+    Whitening (subtract the mean, rotate and scale to unit covariance) is the original's. Of it only the mean matters:
+    a matrix behind Y stands behind the solution (X'X + lambda I)^-1 X'Y, too, and is undone there.
 
     Args:
         blocks: gives the inputs (P, D) and targets (P, 4), block by block; called twice.
