@@ -2,52 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
-PATHS = sorted(SOURCE.glob("*/*.ipynb"))
-# every assignment has its wrong answers (WRONG) and its other right ways (RIGHT) beside this file
-ANSWERS = {path.stem: importlib.import_module(f"wrong_answers_{path.stem.split('_')[0]}") for path in PATHS}
-SOLUTION = re.compile(r"( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL)
-STUB = r"\1raise NotImplementedError()"
-
-
-def code_cells(path):
-    """(id, what it is for, code) of every code cell."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [
-        (cell["metadata"]["nbgrader"]["grade_id"], cell["metadata"]["nbgrader"], "".join(cell["source"]))
-        for cell in cells
-        if cell["cell_type"] == "code"
-    ]
-
-
-def failed_tests(path, answers=None, *, stubs=False):
-    """Run a notebook with some answers in place of the solutions; the ids of the tests that fail."""
-    names = {"__name__": "__main__"}
-    failed = set()
-    for name, mark, code in code_cells(path):
-        if mark["grade"]:
-            try:
-                exec(code, names)
-            except Exception:
-                failed.add(name)
-            continue
-        if mark["solution"] and name in (answers or {}):
-            code = answers[name]
-        elif stubs:
-            code = SOLUTION.sub(STUB, code)
-        exec(code, names)
-    return failed
-
-
-def graded(path):
-    return {name for name, mark, _ in code_cells(path) if mark["grade"]}
+from coursework import ANSWERS, PATHS, SOURCE, failed_tests, graded
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

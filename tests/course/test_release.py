@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
+from coursework import SOURCE
 
 
 def run(*arguments):

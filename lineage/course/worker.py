@@ -1,0 +1,199 @@
+"""python -m lineage.course.worker FOLDER: grade the one submission that FOLDER/job.json describes.
+
+A process of its own, since a strange notebook can bring nbgrader down; :mod:`lineage.course.grade` starts it and may
+kill it. The student's code runs in yet another, with nothing of this one in its reach.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from lineage.course import execute
+from lineage.course.restore import restored
+from lineage.course.sandbox import isolated
+from lineage.course.workplace import nbgrader
+
+JOB, RESULT = "job.json", "result.json"
+STUDENT = "student"  # nbgrader's folders hold one submission, whoever's
+HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
+READY_MADE = re.compile(r"\b(?:lineage|torchvision)\b")  # have what is asked for; no penalty, but a person may look
+GRACE = 30  # seconds that a process has to end by itself after its time is over
+
+
+def main(folder: Path) -> None:
+    """Grade, and leave the result in FOLDER/result.json and the page in nbgrader's own feedback folder.
+
+    The result has ``points`` (by cell; null where a person has to read), ``failures`` (a cell's error), ``answers``
+    (what was written) and ``remarks``.
+    """
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    name = job["assignment"]
+    original, released = (_read(folder / stage / name / f"{name}.ipynb") for stage in ("source", "release"))
+    try:
+        submitted = _read(Path(job["path"]))
+    except Exception as error:  # whatever a damaged file makes nbformat raise
+        _leave(folder, remarks=[f"cannot be read as a notebook: {' '.join(str(error).split())[:200]}"])
+        return
+    notebook, remarks = restored(original, released, submitted)
+    try:
+        run_apart(notebook, job)
+    except Unfinished as error:
+        _leave(folder, remarks=[*remarks, str(error)])
+        return
+    remarks += _remarks(notebook)
+    if stopped := notebook.metadata.pop("stopped", None):
+        remarks.append(stopped)
+    _leave(folder, remarks=remarks, **_scores(folder, name, notebook, job["show_hidden"]))
+
+
+class Unfinished(Exception):
+    """A submission's code could not be run to an end."""
+
+
+def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
+    """Run the notebook's cells in a sandbox and fill in what they put out.
+
+    Raises:
+        Unfinished: the process was killed, or came back with something else than this notebook.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        nbformat.write(notebook, folder / execute.NOTEBOOK)
+        (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
+        command, environment = isolated([sys.executable, "-m", "lineage.course.execute", str(folder)])
+        process = subprocess.Popen(
+            command, cwd=folder, env={**_environment(folder), **environment}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        try:
+            said, _ = process.communicate(timeout=job["seconds"] + GRACE)
+        except subprocess.TimeoutExpired:
+            raise Unfinished(f"took longer than {job['seconds']:g} s") from None
+        finally:
+            process.kill()
+            process.wait()
+        try:
+            executed = nbformat.read(folder / execute.EXECUTED, as_version=4)
+        except Exception:  # not there, or not a notebook
+            last = (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+            raise Unfinished(f"could not be run: {last.strip()[:200]}") from None
+    if [cell.source for cell in executed.cells] != [cell.source for cell in notebook.cells]:
+        raise Unfinished("came back changed")
+    for cell, run in zip(notebook.cells, executed.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [_as_stdout(out) for out in run.outputs], run.execution_count
+    notebook.metadata["stopped"] = executed.metadata.get("stopped")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the instructor's own, keys and tokens least of all."""
+    home = folder / "home"
+    home.mkdir()
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
+def _as_stdout(output: NotebookNode) -> NotebookNode:
+    """A warning is no failure, but nbgrader takes whatever stands on stderr for one."""
+    if output.output_type == "stream":
+        output.name = "stdout"
+    return output
+
+
+def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) -> dict[str, Any]:
+    """Let nbgrader score the notebook that was run, and write its page, with the hidden tests or without."""
+    handed_in = folder / "submitted" / STUDENT / name
+    handed_in.mkdir(parents=True)
+    nbformat.write(notebook, handed_in / f"{name}.ipynb")
+    # It has been run: what would clear its outputs, and what would run it, are left out.
+    own = {"sanitize_preprocessors": ["DeduplicateIds", "OverwriteKernelspec", "OverwriteCells", "CheckCellMetadata"],
+           "autograde_preprocessors": ["LimitOutput", "SaveAutoGrades", "CheckCellMetadata"]}  # fmt: skip
+    api = nbgrader(
+        folder,
+        Autograde={key: [f"nbgrader.preprocessors.{pp}" for pp in value] for key, value in own.items()},
+        HTMLExporter={"sanitize_html": True},
+    )
+    _succeed(api.autograde(name, STUDENT))
+    if not show_hidden:
+        scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
+        nbformat.write(without_hidden_tests(_read(scored)), scored)
+    _succeed(api.generate_feedback(name, STUDENT))
+    with api.gradebook as gradebook:
+        (book,) = gradebook.find_submission(name, STUDENT).notebooks
+        points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in book.grades}
+    graded = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if _mark(cell).get("grade")}
+    return {
+        "points": points,
+        "failures": {key: _why(cell) for key, cell in graded.items() if points[key] == 0},
+        "answers": {key: cell.source for key, cell in graded.items() if cell.cell_type == "markdown"},
+    }
+
+
+def _succeed(done: dict[str, Any]) -> None:
+    if not done["success"]:
+        raise RuntimeError(done.get("error") or done.get("log"))
+
+
+def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
+    """The notebook for a student who shall not see them: of what they found only the message stays."""
+    for cell in notebook.cells:
+        if HIDDEN.search(cell.source):
+            cell.source = HIDDEN.sub("# hidden tests", cell.source)
+            for out in cell.outputs:
+                if out.output_type == "error":
+                    out.traceback = [f"{out.ename}: {out.evalue}"]
+    return notebook
+
+
+def _remarks(notebook: NotebookNode) -> list[str]:
+    """What an instructor should know of the answers themselves, before any test."""
+    remarks = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and _mark(cell).get("solution"):
+            if found := sorted(set(READY_MADE.findall(cell.source))):
+                remarks.append(f"{_mark(cell)['grade_id']}: uses {', '.join(found)}")
+            if own := [error for error in _errors(cell) if error.ename != execute.NOT_RUN]:
+                remarks.append(f"{_mark(cell)['grade_id']}: {_line(own[-1])}")
+    return remarks
+
+
+def _mark(cell: NotebookNode) -> dict[str, Any]:
+    """nbgrader's; empty for a cell that the student has added."""
+    return cell.metadata.get("nbgrader", {})
+
+
+def _why(cell: NotebookNode) -> str:
+    """Why a graded cell has no points."""
+    errors = _errors(cell)
+    return _line(errors[-1]) if errors else "no answer"
+
+
+def _errors(cell: NotebookNode) -> list[NotebookNode]:
+    return [out for out in cell.get("outputs", []) if out.output_type == "error"]
+
+
+def _line(error: NotebookNode) -> str:
+    return f"{error.ename}: {' '.join(error.evalue.split())}"[:500]
+
+
+def _read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def _leave(folder: Path, **result: Any) -> None:
+    whole = {"points": {}, "failures": {}, "answers": {}, "remarks": [], **result}
+    (folder / RESULT).write_text(json.dumps(whole), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,131 @@
+"""A submission is graded with the instructor's tests, whatever became of them in the student's hands."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lineage.course.restore import DELETED, restored
+from lineage.course.submissions import Submission, find_submissions
+from lineage.course.worker import without_hidden_tests
+
+
+def cell(name, source, *, grade=False, solution=False, locked=False, new=new_code_cell):
+    one = new(source)
+    one.metadata["nbgrader"] = {"grade_id": name, "grade": grade, "solution": solution, "locked": locked}
+    one.id = f"id-{name}"
+    return one
+
+
+def notebook(*cells):
+    return new_notebook(cells=list(copy.deepcopy(cells)))
+
+
+TOOLS = cell("tools", "import torch", locked=True)
+ANSWER = cell("iou", "def iou(): return 1", solution=True)
+HIDDEN = "assert iou()\n### BEGIN HIDDEN TESTS\nassert iou() == 1\n### END HIDDEN TESTS"
+TEST = cell("iou-shown", HIDDEN, grade=True, locked=True)
+WRITTEN = cell("why", "because", grade=True, solution=True, new=new_markdown_cell)
+ORIGINAL = notebook(TOOLS, ANSWER, TEST, WRITTEN)
+RELEASED = notebook(
+    TOOLS,
+    cell("iou", "stub", solution=True),
+    cell("iou-shown", "assert iou()", grade=True, locked=True),
+    cell("why", "YOUR ANSWER", grade=True, solution=True, new=new_markdown_cell),
+)
+MINE = cell("iou", "def iou(): return 2", solution=True)
+
+
+def sources(found):
+    return [(one.metadata.get("nbgrader", {}).get("grade_id"), one.source) for one in found.cells]
+
+
+def test_answers_are_the_students_and_locked_cells_the_instructors():
+    edited = cell("iou-shown", "pass", grade=True, locked=False)
+    found, remarks = restored(ORIGINAL, RELEASED, notebook(cell("tools", "hack"), MINE, edited, WRITTEN))
+    assert sources(found) == [
+        ("tools", TOOLS.source), ("iou", MINE.source), ("iou-shown", TEST.source), ("why", "because"),
+    ]  # fmt: skip
+    assert found.cells[2].metadata == TEST.metadata and remarks == []
+
+
+@pytest.mark.parametrize(
+    "gone", [("tools",), ("iou",), ("iou-shown",), ("why",), ("tools", "iou-shown"), ("iou", "why")]
+)
+def test_missing_cells_come_back_in_their_places_and_are_named(gone):
+    kept = [one for one in (TOOLS, MINE, TEST, WRITTEN) if one.metadata["nbgrader"]["grade_id"] not in gone]
+    found, remarks = restored(ORIGINAL, RELEASED, notebook(*kept))
+    given = {"tools": TOOLS.source, "iou": MINE.source, "iou-shown": TEST.source, "why": "because"}
+    stubs = {"iou": DELETED, "why": "YOUR ANSWER"}  # nothing to give points for
+    assert sources(found) == [(name, stubs.get(name, text) if name in gone else text) for name, text in given.items()]
+    assert remarks == [f"missing cells, put back: {', '.join(gone)}"]
+
+
+def test_an_empty_notebook_is_the_released_one_with_tests():
+    found, _ = restored(ORIGINAL, RELEASED, notebook())
+    assert [name for name, _ in sources(found)] == ["tools", "iou", "iou-shown", "why"]
+
+
+def test_what_a_student_added_stays_in_place_and_is_not_graded():
+    own, copied = new_code_cell("helper = 1"), cell("iou", "def iou(): return 3", solution=True)
+    unknown = cell("bonus", "pass", grade=True)
+    found, _ = restored(ORIGINAL, RELEASED, notebook(TOOLS, own, MINE, copied, unknown, TEST, WRITTEN))
+    assert sources(found)[1] == (None, "helper = 1")
+    assert sources(found)[2:5] == [("iou", MINE.source), (None, copied.source), (None, "pass")]
+
+
+def test_a_program_that_drops_nbgraders_metadata_costs_nothing():
+    plain = notebook(TOOLS, MINE, TEST, WRITTEN)
+    for one in plain.cells:
+        del one.metadata["nbgrader"]
+    found, remarks = restored(ORIGINAL, RELEASED, plain)
+    assert sources(found)[1:3] == [("iou", MINE.source), ("iou-shown", TEST.source)] and remarks == []
+
+
+@pytest.mark.parametrize("mark", ["text", 3, {}, {"grade_id": None}, {"grade_id": ["iou"]}])
+def test_damaged_metadata_are_a_students_own_cell(mark):
+    broken = new_code_cell("x = 1")
+    broken.metadata["nbgrader"] = mark
+    found, _ = restored(ORIGINAL, RELEASED, notebook(broken, TOOLS, MINE, TEST, WRITTEN))
+    assert sources(found)[0] == (None, "x = 1")
+
+
+def test_hidden_tests_leave_only_their_message():
+    ran = notebook(TEST)
+    ran.cells[0].outputs = [new_output("error", ename="AssertionError", evalue="no", traceback=["assert iou() == 1"])]
+    (shown,) = without_hidden_tests(ran).cells
+    assert shown.source == "assert iou()\n# hidden tests"
+    assert shown.outputs[0]["traceback"] == ["AssertionError: no"]
+
+
+# ---- where submissions lie ---------------------------------------------------------------------------
+
+
+def make(folder, *paths):
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("{}")
+
+
+def test_submissions_are_found_in_the_layouts_of_nbgrader_moodle_and_canvas(tmp_path):
+    canvas = ("cy_77_A1_boxes.ipynb", "cy_77_A1_boxes-2.ipynb", "cy_77_A1_boxes-10.ipynb")
+    others = ("ada/A6_rpn.ipynb", "ada/notes.ipynb", "x/A9/A9.ipynb")
+    make(tmp_path, "ada/A1_boxes/A1_boxes.ipynb", "Bo Li_12_file_/A1_boxes.ipynb", *canvas, *others)
+    assert find_submissions(tmp_path, ["A1_boxes", "A6_rpn"]) == [
+        Submission("Bo Li_12_file_", "A1_boxes", tmp_path / "Bo Li_12_file_" / "A1_boxes.ipynb"),
+        Submission("ada", "A1_boxes", tmp_path / "ada" / "A1_boxes" / "A1_boxes.ipynb"),
+        Submission("ada", "A6_rpn", tmp_path / "ada" / "A6_rpn.ipynb"),
+        Submission("cy_77", "A1_boxes", tmp_path / "cy_77_A1_boxes-10.ipynb"),
+    ]
+
+
+def test_one_notebook_alone(tmp_path):
+    make(tmp_path, "A1_boxes.ipynb", "other.ipynb")
+    assert find_submissions(tmp_path / "A1_boxes.ipynb", ["A1_boxes"]) == [
+        Submission("me", "A1_boxes", tmp_path / "A1_boxes.ipynb")
+    ]
+    for place in (tmp_path / "other.ipynb", tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match=r"no submission; expected .* a NAME out of A1_boxes"):
+            find_submissions(place, ["A1_boxes"])
