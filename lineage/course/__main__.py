@@ -80,5 +80,32 @@ def report(
         console.print(f"written: {graded}/report.html, gradebook.csv, feedback/*/index.html", soft_wrap=True)
 
 
+@app.command()
+def bench(
+    functions: Annotated[Path, typer.Argument(help="a Python file with functions of your own: nms, roi_pool, ...")],
+    generations: cli.Generations = cli.ALL_GENERATIONS,
+    data: cli.Data = "shapes",
+    backbone: cli.BackboneName = "tiny",
+    weights: cli.Weights = "imagenet",
+    device: cli.Device = "auto",
+    steps: cli.Steps = None,
+    cache: cli.Cache = None,
+) -> None:
+    """Let the trained detectors run on your functions: mAP and time beside the package's own."""
+    from rich.console import Console
+
+    console = Console()
+    with cli.command(console):
+        from lineage.bench.report import drawn
+        from lineage.course.race import functions_in, race
+
+        names = cli.chosen_generations(generations)
+        experiment = cli.make_experiment(
+            data=data, backbone=backbone, weights=weights, recipe="quick", device=device, procedure=None, cache=cache,
+            steps=steps,
+        )  # fmt: skip
+        console.print(drawn(race(functions_in(functions), names, experiment, console.print)))
+
+
 if __name__ == "__main__":
     app()

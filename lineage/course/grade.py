@@ -85,6 +85,7 @@ class _Run:
         self.prepared, self.out, self.settings = prepared, out, settings
         self.hidden = [str(path.resolve()) for path in hidden if _may_hide(path)]
         self.at_work: set[subprocess.Popen] = set()
+        self.stopped = False
 
     def grade(self, one: Submission) -> Graded:
         settings = self._settings_for(one.assignment)
@@ -104,7 +105,8 @@ class _Run:
         return graded
 
     def stop(self) -> None:
-        """Kill what is at work."""
+        """Kill what is at work; nothing of it is kept."""
+        self.stopped = True
         for process in tuple(self.at_work):
             _kill(process)
 
@@ -148,12 +150,16 @@ class _Run:
         )  # fmt: skip
         self.at_work.add(process)
         try:
+            if self.stopped:  # since this one was taken from the queue
+                raise InterruptedError("grading was stopped")
             said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             return f"grading took longer than {seconds:g} s"
         finally:
             _kill(process)
             self.at_work.discard(process)
+        if self.stopped:
+            raise InterruptedError("grading was stopped")
         if (folder / worker.RESULT).is_file():
             return None
         last = (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]

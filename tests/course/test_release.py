@@ -43,6 +43,7 @@ def test_students_get_stubs_and_shown_tests_and_nothing_else(path, released):
             assert theirs[name] == source
     text = (released / path.stem / path.name).read_text()
     assert "SOLUTION" not in text and "HIDDEN" not in text
+    assert all(source.strip() for source in theirs.values())
     assert sorted(p.name for p in (released / path.stem).iterdir()) == [path.name]
 
 
