@@ -46,7 +46,7 @@ def grade(
     limits: Limits | None = None,
     show_hidden: bool = False,
 ) -> list[Graded]:
-    """Grade every submission, and write the tables and a page of feedback for each below ``out``.
+    """Grade every submission, write a page of feedback for each below ``out``, and the tables of all graded there.
 
     What has been graded before, and has not changed since, is taken from ``out``: so an interrupted run goes on.
 
@@ -69,13 +69,13 @@ def grade(
         run = _Run(root, out, settings, [source, submitted if submitted.is_dir() else submitted.parent, out, root])
         with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
             try:
-                results = list(track(pool.map(run.grade, handed_in), "grade", len(handed_in)))
+                for _ in track(pool.map(run.grade, handed_in), "grade", len(handed_in)):
+                    pass
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 run.stop()
                 raise
-    write_tables(out, results)
-    return results
+    return write_tables(out)
 
 
 class _Run:
@@ -87,14 +87,13 @@ class _Run:
         self.at_work: set[subprocess.Popen] = set()
         self.stopped = False
 
-    def grade(self, one: Submission) -> Graded:
+    def grade(self, one: Submission) -> None:
+        """Leave a record of the submission, unless there is one of this very notebook."""
         settings = self._settings_for(one.assignment)
         digest = self._digest(one, settings)
         record = record_path(self.out, one.student, one.assignment)
-        if record.is_file():
-            known = Graded.read(record)
-            if known.digest == digest:
-                return known
+        if record.is_file() and Graded.read(record).digest == digest:
+            return
         page_path(self.out, one.student, one.assignment).unlink(missing_ok=True)
         facts = self._facts(one, settings)
         most = most_points(self.prepared / one.assignment, one.assignment)
@@ -102,7 +101,6 @@ class _Run:
             facts |= {"points": dict.fromkeys(most, 0.0), "failures": dict.fromkeys(most, facts["remarks"][-1])}
         graded = Graded(student=one.student, assignment=one.assignment, most=most, digest=digest, **facts)
         write_atomically(record, graded.write)
-        return graded
 
     def stop(self) -> None:
         """Kill what is at work; nothing of it is kept."""

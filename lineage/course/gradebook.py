@@ -135,13 +135,13 @@ def _same_text(a: str, b: str) -> bool:
     return a.split() == b.split()  # spreadsheets change the ends of lines
 
 
-def write_tables(out: Path, results: Sequence[Graded]) -> list[Graded]:
-    """Write the three tables below ``out``; the results with what a person had given in the one before.
+def write_tables(out: Path) -> list[Graded]:
+    """Write the three tables of all that has been graded below ``out``, in this run or before; the results.
 
     Raises:
-        ValueError: the ``written.csv`` that is there cannot be read.
+        ValueError: see :func:`read_records`.
     """
-    results = with_written(results, read_written(out / "written.csv"))
+    results = read_records(out)
     for name, write in (("gradebook", _gradebook), ("tests", _tests), ("written", _written)):
         write_atomically(out / f"{name}.csv", functools.partial(_write_csv, list(write(results))))
     return results

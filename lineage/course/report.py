@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from lineage.bench.report import Table, drawn
 from lineage.common.checkpoint import write_atomically
-from lineage.course.gradebook import Graded, read_records, write_tables
+from lineage.course.gradebook import Graded, write_tables
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
@@ -43,8 +43,7 @@ def write_report(out: Path) -> list[RichTable]:
     Raises:
         ValueError: nothing was graded there, or ``written.csv`` cannot be read.
     """
-    results = read_records(out)
-    write_tables(out, results)
+    results = write_tables(out)
     names = sorted({one.assignment for one in results})
     tables = [_students(results), *(_tests(name, [one for one in results if one.assignment == name]) for name in names)]
     _write_page(out / "report.html", "The class", tables)

@@ -153,18 +153,24 @@ def test_points_that_cannot_be_name_the_line(everything, tmp_path, given):
     assert done.returncode == 1 and f"'{given}' is no number from 0 to 2" in done.stdout
 
 
-def test_what_has_not_changed_is_not_graded_again(everything, released):
+def test_a_second_call_grades_what_changed_and_keeps_what_was_given(everything, released):
     root, *_ = everything
-    again, kept = root / "again", root / "kept"
+    first, second, kept = root / "first week", root / "second week", root / "kept"
     for student in ("right", "ties"):
-        planned.hand_in(again, released, student, Plan())
-    assert course("grade", again, "--source", SOURCE, "--out", kept).returncode == 0
+        planned.hand_in(first, released, student, Plan())
+    assert course("grade", first, "--source", SOURCE, "--out", kept).returncode == 0
+    written = (kept / "written.csv").read_text(encoding="utf-8")
+    (kept / "written.csv").write_text(written.replace(",why,2,,", ",why,2,1,"), encoding="utf-8")
     times = {path.parent.name: path.stat().st_mtime_ns for path in (kept / "records").glob("*/*.json")}
-    (again / "ties" / f"{NAME}.ipynb").write_text("{not json")
-    assert course("grade", again, "--source", SOURCE, "--out", kept).returncode == 0
+    planned.hand_in(second, released, "late", Plan())  # others of the same class, handed in elsewhere
+    (first / "ties" / f"{NAME}.ipynb").write_text("{not json")
+    for folder in (second, first):
+        assert course("grade", folder, "--source", SOURCE, "--out", kept).returncode == 0
     after = {path.parent.name: path.stat().st_mtime_ns for path in (kept / "records").glob("*/*.json")}
     assert after["right"] == times["right"] and after["ties"] > times["ties"]
     assert not (kept / "feedback" / "ties" / f"{NAME}.html").exists()  # no page of an older notebook
+    totals = {row["student"]: (row["total"], row["to read"]) for row in rows(kept / "gradebook.csv")}
+    assert totals == {"late": ("38", "1"), "right": ("39", "0"), "ties": ("0", "0")}
 
 
 def test_ctrl_c_ends_at_once_keeps_what_is_done_and_leaves_nobody_behind(tmp_path, released):
