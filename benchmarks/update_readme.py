@@ -38,7 +38,7 @@ def table(results: dict[str, Any]) -> str:
             f"{row['ms_by_phase']['propose']:.1f}",
             *(f"{value:.1f}x" if value else "-" for value in speedups),
             f"{sum(row['flops_by_phase'].values()) / 1e9:.2f}",
-            f"{row['train_seconds']:.0f}",
+            "-" if row["train_seconds"] is None else f"{row['train_seconds']:.0f}",  # trained beside other work
             f"{row['cache_bytes'] / 1e6:.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
