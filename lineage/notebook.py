@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from lineage.bench.experiment import Experiment, region_proposals, trained_detector
+from lineage.backbones import Backbone
+from lineage.bench.experiment import Experiment, pretrained_backbone, region_proposals, trained_detector
 from lineage.bench.report import Table, markdown_table
 from lineage.cli import default_cache, make_experiment
 from lineage.data.voc import VOCDataset
@@ -66,6 +67,17 @@ def shapes() -> tuple[VOCDataset, VOCDataset]:
     """The pictures to learn from and those to test on; drawn at the first call."""
     with _while("drawing 520 pictures, once"):
         return experiment().datasets()
+
+
+def pretrained(seed: int = 0, **changes: Any) -> Backbone:
+    """A fresh ``tiny`` that has learned to name single shapes; pre-trained now unless the cache has it.
+
+    Args:
+        changes: of :func:`experiment`.
+    """
+    with _while("pre-training the backbone, about half a minute, once"):
+        backbone, _ = pretrained_backbone(experiment(**changes), seed, lambda line: None)
+        return backbone
 
 
 def proposals(dataset: VOCDataset) -> list[Tensor]:

@@ -312,3 +312,15 @@ def test_committed_results_are_found_from_the_pages(monkeypatch):
     assert notebook.committed("shapes-tiny")["generations"]
     with pytest.raises(FileNotFoundError):
         notebook.committed("nothing")
+
+
+def test_a_pretrained_backbone_is_fresh_each_time_and_trained_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("LINEAGE_CACHE", str(tmp_path))
+    first = notebook.pretrained(seed=1, steps=2, pretraining_crops=40)
+    (kept,) = tmp_path.glob("models/tiny-*.safetensors")
+    written = kept.stat().st_mtime_ns
+    again = notebook.pretrained(seed=1, steps=2, pretraining_crops=40)
+    assert kept.stat().st_mtime_ns == written
+    weight, same = first.conv[0].weight, again.conv[0].weight
+    assert torch.equal(weight, same) and weight.data_ptr() != same.data_ptr()
+    assert not torch.equal(weight, notebook.pretrained(seed=2, steps=2, pretraining_crops=40).conv[0].weight)
