@@ -1,0 +1,102 @@
+"""python benchmarks/capstone.py: what assignment A7's solution reaches, and typical mistakes in it.
+
+The bars of A7 come from here. One thread, as grading has it. Writes benchmarks/results/capstone.json after every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lineage.bench.circumstances import circumstances
+from lineage.common.checkpoint import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "notebooks" / "assignments" / "source"
+NAME = "A7_faster_rcnn"
+OUT = ROOT / "benchmarks" / "results" / "capstone.json"
+SEEDS = (0, 1, 2)
+# The solution cells of the other assignments that A7 asks for.
+PIECES = {
+    "A1": ("iou", "nms"), "A3": ("encode", "decode"), "A5": ("pool", "smooth", "loss"),
+    "A6": ("base", "grid", "targets", "sample", "loss", "proposals"),
+}  # fmt: skip
+NOT_RUN = ("compare", "whole", "look")
+MISTAKES = {  # cell, what stands there, what stands there wrongly
+    "no suppression": ("detect", "stay = nms(boxes, values, settings.nms_iou)", "stay = torch.arange(len(values))"),
+    "offsets not multiplied by their stds": ("detect", " * stds", ""),
+    "x and y swapped in clipping": ("detect", ".clamp(0, width)", ".clamp(0, height)"),
+    "the RPN's channels not last": ("rpn", ".permute(0, 2, 3, 1)", ""),
+    "RoIs of the first picture for all": ("losses", "F.pad(boxes, (1, 0), value=b)", "F.pad(boxes, (1, 0))"),
+    "boxes not mirrored with their pictures": (
+        "train", "torch.stack([width - x2, y1, width - x1, y2], dim=1)", 'target["boxes"]',
+    ),
+    "gradient not set to zero": ("train", "        optimiser.zero_grad()\n", ""),
+}  # fmt: skip
+
+
+def cells(path: Path) -> dict[str, str]:
+    """The code of a source notebook's cells, by id."""
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return {c["metadata"]["nbgrader"]["grade_id"]: "".join(c["source"]) for c in found if c["cell_type"] == "code"}
+
+
+def own_pieces() -> str:
+    """All pieces from the solutions of the assignments before, loops and all."""
+    parts = ["import math\nimport torch\nimport torch.nn.functional as F"]
+    for stem, names in PIECES.items():
+        (path,) = SOURCE.glob(f"{stem}_*/{stem}_*.ipynb")
+        parts += [re.sub(r" *### (?:BEGIN|END) SOLUTION\n?", "", cells(path)[name]) for name in names]
+    return "\n\n".join(parts)
+
+
+def run(code: dict[str, str], seed: int) -> dict[str, float]:
+    """Run the notebook's cells; mAP on the test pictures and the seconds of training."""
+    code["data"] = code["data"].replace("pretrained()", f"pretrained(seed={seed})")
+    code["training"] = (
+        code["training"].replace("manual_seed(0)", f"manual_seed({seed})").replace("seed=0", f"seed={seed}")
+    )
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for name, text in code.items():
+        if name not in NOT_RUN:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):  # of tests
+                exec(text, names)
+    if names["why"] is not None:
+        raise RuntimeError(names["why"])
+    return {"map": names["quality"].map, "train_seconds": names["seconds"]}
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    solution = cells(SOURCE / NAME / f"{NAME}.ipynb")
+    variants = {
+        "the solution": (solution, SEEDS),
+        "all pieces of one's own": ({**solution, "pieces": own_pieces()}, (0,)),
+    }
+    for mistake, (cell, right, wrong) in MISTAKES.items():
+        assert right in solution[cell], mistake
+        variants[mistake] = ({**solution, cell: solution[cell].replace(right, wrong)}, (0,))
+    results = {**circumstances("python benchmarks/capstone.py", torch.device("cpu")), "capstone": {}}
+    for name, (code, seeds) in variants.items():
+        start = time.perf_counter()
+        runs = [run(dict(code), seed) for seed in seeds]
+        results["capstone"][name] = {
+            "map_values": [one["map"] for one in runs],
+            "train_seconds": statistics.mean(one["train_seconds"] for one in runs),
+        }
+        print(name, results["capstone"][name], f"{time.perf_counter() - start:.0f} s", flush=True)
+        write_atomically(OUT, lambda path: path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
