@@ -24,8 +24,15 @@ def roi_pool(
         spatial_scale: 1 / stride.
     Returns:
         (R, C, n, n), equal to ``torchvision.ops.roi_pool``. Source: roi_pooling_layer.cpp of the original.
+    Raises:
+        ValueError: a picture's index that there is none of. (Not looked for on a GPU, which would have to wait.)
     """
     rois = boxes if isinstance(boxes, Tensor) else with_picture_index(boxes)
+    if rois.device.type == "cpu" and len(rois) > 0:
+        first, last = rois[:, 0].aminmax()
+        if first < 0 or last >= len(features):
+            wrong = float(first if first < 0 else last)
+            raise ValueError(f"roi_pool: picture index {wrong:g}, but the pictures are 0 to {len(features) - 1}")
     size = (output_size, output_size) if isinstance(output_size, int) else output_size
     return max_pool_windows(features, rois, size, spatial_scale)
 

@@ -209,3 +209,11 @@ def test_a_minibatch_is_a_quarter_foreground_and_its_offsets_lead_to_the_objects
     found = decode_boxes(offsets[foreground] * torch.tensor(recipe.target_stds), rois[foreground])
     expected = truth[(labels[foreground] == 1).long()]  # label 2 is the first object
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("index", [-1.0, 2.0])
+def test_a_roi_of_a_picture_that_is_not_there_is_refused(index):
+    rois = torch.tensor([[0.0, 0, 0, 9, 9], [index, 0, 0, 9, 9]])
+    with pytest.raises(ValueError, match=rf"picture index {index:g}, but the pictures are 0 to 1"):
+        roi_pool(torch.zeros(2, 3, 8, 8), rois, 2)
+    assert roi_pool(torch.zeros(2, 3, 8, 8), rois[:0], 2).shape == (0, 3, 2, 2)
