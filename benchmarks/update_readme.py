@@ -128,6 +128,15 @@ def gpu_tables(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", comparison_table({**results, "rows": compared})])
 
 
+def capstone_table(results: dict[str, Any]) -> str:
+    """mAP of assignment A7's solution and of typical mistakes in it."""
+    lines = ["| | mAP@0.5, % |", "|---|---|"]
+    for name, row in results["capstone"].items():
+        values = ", ".join(f"{100 * value:.1f}" for value in row["map_values"])
+        lines.append(f"| {name} | {values} |")
+    return "\n".join([*lines, "", f"{circumstances_line(results)}"])
+
+
 def rendered(results: dict[str, Any]) -> str:
     """A results file of any kind as Markdown."""
     if "ablation" in results:
@@ -138,6 +147,8 @@ def rendered(results: dict[str, Any]) -> str:
         return gpu_tables(results)
     if "comparison" in results:
         return comparison_table(results)
+    if "capstone" in results:
+        return capstone_table(results)
     return plan_table(results) if "plan" in results else table(results)
 
 
