@@ -96,7 +96,7 @@ class _Run:
             return
         page_path(self.out, one.student, one.assignment).unlink(missing_ok=True)
         facts = self._facts(one, settings)
-        most = most_points(self.prepared / one.assignment, one.assignment)
+        most = most_points(self._source(one.assignment))
         if not facts["points"]:
             facts |= {"points": dict.fromkeys(most, 0.0), "failures": dict.fromkeys(most, facts["remarks"][-1])}
         graded = Graded(student=one.student, assignment=one.assignment, most=most, digest=digest, **facts)

@@ -69,9 +69,8 @@ def page_path(out: Path, student: str, assignment: str) -> Path:
     return out / "feedback" / student / f"{assignment}.html"
 
 
-def most_points(root: Path, assignment: str) -> dict[str, float]:
-    """The points of every graded cell, from a course folder's source."""
-    path = root / "source" / assignment / f"{assignment}.ipynb"
+def most_points(path: Path) -> dict[str, float]:
+    """The points of every graded cell of an instructor's notebook."""
     marks = [cell["metadata"].get("nbgrader", {}) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     return {mark["grade_id"]: float(mark["points"]) for mark in marks if mark.get("grade")}
 
