@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from lineage.course import execute
 from lineage.course.restore import restored
 from lineage.course.sandbox import isolated
+from lineage.course.tampering import imported, reached_for
 from lineage.course.workplace import nbgrader
 
 JOB, RESULT = "job.json", "result.json"
@@ -158,8 +159,12 @@ def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
 def _remarks(notebook: NotebookNode) -> list[str]:
     """What an instructor should know of the answers themselves, before any test."""
     remarks = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and _mark(cell).get("solution"):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    modules = imported(cell.source for cell in code)
+    for cell in code:
+        if not _mark(cell).get("locked") and (found := reached_for(cell.source, modules)):
+            remarks.append(f"{_mark(cell).get('grade_id', 'a cell added')}: reaches for {', '.join(found)}")
+        if _mark(cell).get("solution"):
             if found := sorted(set(READY_MADE.findall(cell.source))):
                 remarks.append(f"{_mark(cell)['grade_id']}: uses {', '.join(found)}")
             if own := [error for error in _errors(cell) if error.ename != execute.NOT_RUN]:

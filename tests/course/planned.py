@@ -14,7 +14,7 @@ POINTS = {
     "iou-shown": 3, "iou-apart": 3, "iou-any": 4, "nms-shown": 3, "nms-edges": 4, "nms-chain": 5,
     "hits-shown": 3, "hits-twice": 5, "ap-shown": 3, "ap-edges": 5,
 }  # fmt: skip
-SECONDS_A_CELL = 10
+SECONDS_A_CELL = 20
 RIGHT = {"iou": a1.IOU, "nms": a1.NMS, "hits": a1.HITS, "ap": a1.AP, "why": "A user may go further down the ranking."}
 NEED_IOU = {name for name in POINTS if not name.startswith("ap")}
 ALL = set(POINTS)
@@ -100,7 +100,7 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         "replaces-the-tools": Plan(
             {"iou": "def close(*_): pass\nsame_rows = close\ndef box_iou(a, b): return 0"}, NEED_IOU
         ),
-        "clears-outputs": Plan({"ap": clear}, of("ap")),
+        "clears-outputs": Plan({"ap": clear}, of("ap"), "ap: reaches for get_ipython"),
         "writes-a-script": Plan(
             also("from IPython.display import HTML, display\ndisplay(HTML('<script>steal()</script>'))")
         ),
