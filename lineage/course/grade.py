@@ -34,7 +34,7 @@ class Limits:
 
     seconds: float = 300
     seconds_a_cell: float = 60
-    memory: int = 4 * 2**30  # bytes of data, in each of its processes
+    memory: int = 4 * 2**30  # bytes of data, in each of its processes; together at most twice that
 
 
 def grade(

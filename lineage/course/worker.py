@@ -22,6 +22,7 @@ from lineage.course import execute
 from lineage.course.restore import restored
 from lineage.course.sandbox import isolated
 from lineage.course.tampering import imported, reached_for
+from lineage.course.watch import BeyondLimits, watch
 from lineage.course.workplace import nbgrader
 
 JOB, RESULT = "job.json", "result.json"
@@ -29,6 +30,7 @@ STUDENT = "student"  # nbgrader's folders hold one submission, whoever's
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 READY_MADE = re.compile(r"\b(?:lineage|torchvision)\b")  # have what is asked for; no penalty, but a person may look
 GRACE = 30  # seconds that a process has to end by itself after its time is over
+TOGETHER = 2  # times one process's memory is what all processes of a submission may have
 
 
 def main(folder: Path) -> None:
@@ -72,21 +74,24 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
         nbformat.write(notebook, folder / execute.NOTEBOOK)
         (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
         command, environment = isolated([sys.executable, "-m", "lineage.course.execute", str(folder)])
-        process = subprocess.Popen(
-            command, cwd=folder, env={**_environment(folder), **environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        )  # fmt: skip
-        try:
-            said, _ = process.communicate(timeout=job["seconds"] + GRACE)
-        except subprocess.TimeoutExpired:
-            raise Unfinished(f"took longer than {job['seconds']:g} s") from None
-        finally:
-            process.kill()
-            process.wait()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                command, cwd=folder, env={**_environment(folder), **environment}, stdin=subprocess.DEVNULL,
+                stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            try:
+                watch(process, job["seconds"] + GRACE, TOGETHER * job["memory"])
+            except BeyondLimits as error:
+                raise Unfinished(str(error)) from None
+            finally:
+                process.kill()
+                process.wait()
+            said.seek(max(0, said.seek(0, os.SEEK_END) - 2000))
+            end = said.read().decode(errors="replace").strip()
         try:
             executed = nbformat.read(folder / execute.EXECUTED, as_version=4)
         except Exception:  # not there, or not a notebook
-            last = (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+            last = (end.splitlines() or [f"exit status {process.returncode}"])[-1]
             raise Unfinished(f"could not be run: {last.strip()[:200]}") from None
     if [cell.source for cell in executed.cells] != [cell.source for cell in notebook.cells]:
         raise Unfinished("came back changed")

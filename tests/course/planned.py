@@ -94,6 +94,10 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         "eats-memory": Plan(
             {"nms": "hoard = []\nwhile True:\n    hoard.append(bytearray(10**8))"}, of("nms"), "nms: MemoryError"
         ),
+        "starts-hundreds": Plan(
+            also("import subprocess, time\nfor _ in range(200): subprocess.Popen(['sleep', '99'])\ntime.sleep(9)"),
+            ALL, "started more than 100 processes", written=False,
+        ),
         "edits-the-tests": Plan(
             {**dict.fromkeys(POINTS, "pass"), "ap": "raise ValueError"}, of("ap"), "ap: ValueError"
         ),
