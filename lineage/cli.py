@@ -43,8 +43,8 @@ def new_app() -> typer.Typer:
 
 def default_cache() -> Path:
     """$LINEAGE_CACHE, or "lineage" in the user's cache folder."""
-    fallback = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lineage"
-    return Path(os.environ.get("LINEAGE_CACHE", fallback))
+    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
+    return Path(os.environ.get("LINEAGE_CACHE") or fallback)
 
 
 @contextmanager
@@ -53,16 +53,19 @@ def command(console: Console) -> Iterator[None]:
 
     Turns what a user can cause into one message and a non-zero exit; an unexpected error keeps its traceback.
     """
+    from rich.markup import escape
+
     from lineage.common.optimise import TrainingError
     from lineage.data.proposals import ProposalError
 
     keep_freed_memory()
     _print_log(console)
-    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", highlight=False, soft_wrap=True)
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **plain)
     try:
         yield
     except (ValueError, OSError, TrainingError, ProposalError) as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on from here")
@@ -74,7 +77,7 @@ def _print_log(console: Console) -> None:
 
     class ToConsole(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.print(self.format(record), highlight=False, soft_wrap=True)
+            console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
     log = logging.getLogger("lineage")
     log.setLevel(logging.INFO)

@@ -55,7 +55,7 @@ def start() -> None:
 
 
 def experiment(**changes: Any) -> Experiment:
-    """The one that ``python -m lineage.bench`` runs by default: shapes, tiny, the quick recipes."""
+    """The one that ``python -m lineage.bench`` runs by default without a GPU: shapes, tiny, the quick recipes."""
     fields: dict[str, Any] = {
         "data": "shapes", "backbone": "tiny", "weights": "none", "recipe": "quick", "device": "cpu",
         "procedure": None, "cache": default_cache(),
@@ -87,14 +87,15 @@ def proposals(dataset: VOCDataset) -> list[Tensor]:
 
 
 def trained(generation: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
-    """A detector trained on shapes, and the facts of its training; trained now unless the cache has it.
+    """A trained detector, and the facts of its training; trained now unless the cache has it.
 
     Args:
         changes: of :func:`experiment`, for example ``procedure="alternating"``.
     """
     wanted = experiment(**changes)
-    train, _ = shapes()
-    regions = None if generation == "faster_rcnn" else proposals(train)
+    with _while("pictures and proposals, about half a minute, once"):
+        train, _ = wanted.datasets()
+        regions = None if generation == "faster_rcnn" else region_proposals(wanted, train)
     with _while(f"training {TITLES[generation]}, about a minute, once"):
         return trained_detector(wanted, generation, 0, train, regions, lambda line: None)
 
@@ -174,7 +175,7 @@ def _agrees(guess: Any, answer: Any, within: float) -> bool:
         return same_kind and all(_agrees(g, a, within) for g, a in zip(guess, answer))
     if isinstance(answer, str):
         return isinstance(guess, str) and guess.strip().casefold() == answer.casefold()
-    if isinstance(answer, bool) or isinstance(guess, (bool, str)):
+    if isinstance(answer, bool) or isinstance(guess, bool) or not isinstance(guess, (int, float)):
         return guess is answer
     return math.isclose(guess, answer, rel_tol=max(within, 1e-9))
 

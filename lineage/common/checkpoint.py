@@ -14,6 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # once: asking sets it, which no other thread may see
+
+
 class CheckpointError(ValueError):
     """A checkpoint is missing, damaged or was made for something else."""
 
@@ -25,16 +34,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     os.close(handle)
     try:
         write(Path(name))
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp's 0600 would make the result its owner's secret
+        os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's 0600 would make the result its owner's secret
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def release(
         from lineage.course.release import release as write_release
 
         for path in write_release(source, out):
-            console.print(f"written: {path}", highlight=False, soft_wrap=True)
+            console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -51,6 +51,9 @@ def grade(
 
     console = Console()
     with cli.command(console):
+        from lineage.course.workplace import require_nbgrader
+
+        require_nbgrader()  # before what imports parts of it
         from lineage.course.grade import Limits
         from lineage.course.grade import grade as grade_all
         from lineage.course.report import class_table
@@ -61,7 +64,7 @@ def grade(
         limits = Limits(seconds, seconds_a_cell, int(memory * 2**30))
         results = grade_all(source, submissions, out, jobs=jobs, limits=limits, show_hidden=show_hidden)
         console.print(class_table(results))
-        console.print(f"written: {out}/gradebook.csv, tests.csv, written.csv, feedback/", soft_wrap=True)
+        console.print(f"written: {out}/gradebook.csv, tests.csv, written.csv, feedback/", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -77,7 +80,8 @@ def report(
 
         for table in write_report(graded):
             console.print(table)
-        console.print(f"written: {graded}/report.html, gradebook.csv, feedback/*/index.html", soft_wrap=True)
+        pages = f"{graded}/report.html, gradebook.csv, feedback/*/index.html"
+        console.print(f"written: {pages}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""python -m lineage.course.execute FOLDER: run FOLDER/notebook.ipynb, a stranger's code, and leave what it put out.
+"""python -m lineage.course.execute FOLDER FILE: run FOLDER/notebook.ipynb, a stranger's code, and keep what it put out.
 
 A process of its own, which :mod:`lineage.course.worker` starts in :mod:`lineage.course.sandbox` and may kill. Nothing
 of nbgrader is in its reach: neither scores nor solutions.
@@ -7,6 +7,8 @@ of nbgrader is in its reach: neither scores nor solutions.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,15 +17,17 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_output
 
+from lineage.course.restore import mark
 from lineage.course.sandbox import enter
 
-NOTEBOOK, EXECUTED, ORDER = "notebook.ipynb", "executed.ipynb", "order.json"
+NOTEBOOK, ORDER, HOME = "notebook.ipynb", "order.json", "home"
 NOT_RUN = "NotRun"  # the error of a cell that was not run, or not to its end
 AGAIN = "tools"  # the id of the cell that is run again before every test, so that nobody's answer can replace it
-MOST_OUTPUT = 100_000  # characters a cell; the rest is dropped
+BY_HAND = "by-hand"  # the tag of a cell that is for the student alone and is not run here
+MOST_OUTPUT, MOST_OUTPUTS, MOST_ERROR = 300_000, 200, 20_000  # characters a cell, messages, an error; no more is kept
 SECONDS_TO_STOP = 5  # that a cell has when it was interrupted
 
 
@@ -38,14 +42,15 @@ def execute(notebook: NotebookNode, seconds: float, seconds_a_cell: float) -> st
     stopped = None
     with client.setup_kernel():
         for index, cell in enumerate(list(notebook.cells)):
-            if cell.cell_type != "code":
+            if cell.cell_type != "code" or BY_HAND in cell.metadata.get("tags", ()):
                 continue
             try:
                 if stopped is not None:
                     raise stopped
-                if tools is not None and cell.metadata.get("nbgrader", {}).get("grade"):
-                    client.run(new_code_cell(tools.source), index)
-                client.run(cell, index)
+                test = mark(cell).get("grade", False)
+                if test and tools is not None:
+                    client.run(new_code_cell(tools.source), index, remembered=False)
+                client.run(cell, index, remembered=not test)  # or a cell further down could print the hidden tests
             except Stopped as reason:
                 stopped = reason
                 cell.outputs = [*cell.outputs, _error(NOT_RUN, str(reason))]
@@ -63,16 +68,16 @@ class _Client(NotebookClient):
     def __init__(self, notebook: NotebookNode, seconds: float, seconds_a_cell: float) -> None:
         self.last, self.seconds, self.at_most = time.monotonic() + seconds, seconds, seconds_a_cell
         self.timed_out = False
-        too_long = {"ename": "TooLong", "evalue": f"took longer than {seconds_a_cell:g} s", "traceback": []}
         super().__init__(
-            notebook, kernel_name="python3", allow_errors=True, interrupt_on_timeout=True, error_on_timeout=too_long,
-            raise_on_iopub_timeout=False, timeout_func=lambda cell: self._seconds_left(),
-            on_cell_executed=self._note_failure,
+            notebook, kernel_name="python3", allow_errors=True, interrupt_on_timeout=True,
+            raise_on_iopub_timeout=False, on_cell_executed=self._note_failure,
         )  # fmt: skip
 
-    def run(self, cell: NotebookNode, index: int) -> None:
+    def run(self, cell: NotebookNode, index: int, remembered: bool = True) -> None:
         """Run a cell, which stands for the one of that index.
 
+        Args:
+            remembered: IPython keeps its code (``In``).
         Raises:
             Stopped: there is no time left, or Python does not answer any more.
         """
@@ -80,22 +85,36 @@ class _Client(NotebookClient):
         if time.monotonic() > self.last:
             raise Stopped(f"the {self.seconds:g} s for the whole notebook were used up before the cell {name}")
         try:
-            self.execute_cell(cell, index)
+            self._execute(cell, index, min(self.at_most, self.last - time.monotonic()), remembered)
             if self.timed_out:
-                self.at_most, usual = SECONDS_TO_STOP, self.at_most
-                self.execute_cell(new_code_cell("pass"), index)
-                self.at_most = usual
+                self._execute(new_code_cell("pass"), index, SECONDS_TO_STOP)
         except DeadKernelError:
             raise Stopped(f"Python ended in the cell {name}") from None
         if self.timed_out:
             raise Stopped(f"the cell {name} took too long and could not be interrupted")
 
-    def output(self, outs: list, msg: Any, display_id: Any, cell_index: int) -> Any:
-        room = MOST_OUTPUT - sum(len(str(out)) for out in outs[-20:]) if len(outs) < 200 else 0
-        return super().output(outs, msg, display_id, cell_index) if room > 0 or msg["msg_type"] == "error" else None
+    def _execute(self, cell: NotebookNode, index: int, seconds: float, remembered: bool = True) -> None:
+        self.timeout = max(1, round(seconds))
+        self.error_on_timeout = {
+            "ename": "TooLong", "evalue": f"took longer than {self.timeout} s", "traceback": [],
+        }  # fmt: skip
+        self.execute_cell(cell, index, store_history=remembered)
 
-    def _seconds_left(self) -> int:
-        return max(1, round(min(self.at_most, self.last - time.monotonic())))
+    def output(self, outs: list, msg: Any, display_id: Any, cell_index: int) -> Any:
+        """nbclient's, of a message cut to what is still allowed."""
+        room = max(0, MOST_OUTPUT - sum(len(str(out)) for out in outs))
+        content = msg["content"]
+        if msg["msg_type"] == "error":  # always kept: it may say why there are no points
+            content["evalue"] = content["evalue"][:MOST_ERROR]
+            content["traceback"] = ["\n".join(content["traceback"])[-MOST_ERROR:]]
+        elif msg["msg_type"] == "stream":
+            content["text"] = content["text"][:room]
+        if len(outs) > MOST_OUTPUTS or (msg["msg_type"] != "error" and len(str(content)) > room):
+            return None
+        try:
+            return super().output(outs, msg, display_id, cell_index)
+        except ValidationError:  # a stranger's message may be anything
+            return None
 
     def _note_failure(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
         reply = execute_reply["content"]
@@ -110,17 +129,24 @@ def _error(name: str, value: str) -> NotebookNode:
 
 
 def _name(cell: NotebookNode) -> str:
-    return cell.metadata.get("nbgrader", {}).get("grade_id", "of your own")
+    return mark(cell).get("grade_id", "of your own")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, result: int) -> None:
+    """``result`` is an open file's number: no path leads there that what runs here could take."""
+    os.set_inheritable(result, False)
+    signal.signal(signal.SIGINT, lambda *_: None)  # nor can it be stopped halfway
     order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
-    enter(folder, [Path(path) for path in order["hidden"]], order["memory"])
     notebook = nbformat.read(folder / NOTEBOOK, as_version=4)
-    stopped = execute(notebook, order["seconds"], order["seconds_a_cell"])
-    notebook.metadata["stopped"] = stopped
-    nbformat.write(notebook, folder / EXECUTED)
+    for name in (ORDER, NOTEBOOK):  # it has the hidden tests
+        (folder / name).unlink()
+    home = (folder / HOME).resolve()
+    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != home]  # nothing is imported from there
+    enter(home, order["memory"])
+    notebook.metadata["stopped"] = execute(notebook, order["seconds"], order["seconds_a_cell"])
+    with open(result, "w", encoding="utf-8", errors="replace") as file:
+        file.write(nbformat.writes(notebook))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,13 @@ from lineage.common.progress import track
 from lineage.course import worker
 from lineage.course.gradebook import Graded, most_points, page_path, record_path, write_tables
 from lineage.course.submissions import Submission, find_submissions
+from lineage.course.watch import kill
 from lineage.course.workplace import assignments, prepare
 
 MOST_BYTES = 20_000_000  # of a notebook that is handed in
-GRACE = 120  # seconds for nbgrader itself, on top of what a submission's code may take
+GRADING = 120  # seconds for nbgrader itself, on top of what a submission's code may take
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def grade(
         for name in sorted({one.assignment for one in handed_in}):
             (root / name).mkdir()
             prepare(root / name, source, name)
-        out.mkdir(parents=True, exist_ok=True)  # there before anybody could look into it
-        run = _Run(root, out, settings, [source, submitted if submitted.is_dir() else submitted.parent, out, root])
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+            own_limits(source / name / f"{name}.ipynb")
+        run = _Run(root, out, settings)
+        with ThreadPoolExecutor(jobs or _cores()) as pool:
             try:
                 for _ in track(pool.map(run.grade, handed_in), "grade", len(handed_in)):
                     pass
@@ -81,24 +82,31 @@ def grade(
 class _Run:
     """One run of grading: where things are, and the processes that are at work."""
 
-    def __init__(self, prepared: Path, out: Path, settings: dict[str, Any], hidden: Sequence[Path]) -> None:
+    def __init__(self, prepared: Path, out: Path, settings: dict[str, Any]) -> None:
         self.prepared, self.out, self.settings = prepared, out, settings
-        self.hidden = [str(path.resolve()) for path in hidden if _may_hide(path)]
         self.at_work: set[subprocess.Popen] = set()
         self.stopped = False
 
     def grade(self, one: Submission) -> None:
         """Leave a record of the submission, unless there is one of this very notebook."""
         settings = self._settings_for(one.assignment)
-        digest = self._digest(one, settings)
+        try:
+            content, facts = _content(one.path), None
+        except ValueError as error:
+            content, facts = b"", _nothing(str(error))
+        digest = self._digest(one, settings, content)
         record = record_path(self.out, one.student, one.assignment)
         if record.is_file() and Graded.read(record).digest == digest:
             return
         page_path(self.out, one.student, one.assignment).unlink(missing_ok=True)
-        facts = self._facts(one, settings)
+        try:
+            facts = facts or self._facts(one, settings, content)
+        except _Failed as error:  # not the submission's fault, perhaps: without a digest the next call tries again
+            facts, digest = _nothing(f"could not be graded: {error}"), ""
+            log.warning("%s, %s: could not be graded; the same command tries again", one.student, one.assignment)
         most = most_points(self._source(one.assignment))
-        if not facts["points"]:
-            facts |= {"points": dict.fromkeys(most, 0.0), "failures": dict.fromkeys(most, facts["remarks"][-1])}
+        facts["points"] = {**dict.fromkeys(most, 0.0), **(given := facts["points"])}
+        facts["failures"] |= {key: facts["remarks"][-1] for key in most if key not in given}
         graded = Graded(student=one.student, assignment=one.assignment, most=most, digest=digest, **facts)
         write_atomically(record, graded.write)
 
@@ -106,42 +114,41 @@ class _Run:
         """Kill what is at work; nothing of it is kept."""
         self.stopped = True
         for process in tuple(self.at_work):
-            _kill(process)
+            kill(process)
 
     def _source(self, assignment: str) -> Path:
         return self.prepared / assignment / "source" / assignment / f"{assignment}.ipynb"
 
     def _settings_for(self, assignment: str) -> dict[str, Any]:
-        """The run's; with more time where the notebook's metadata ask for it: ``{"lineage": {"seconds": ...}}``."""
-        own = json.loads(self._source(assignment).read_text(encoding="utf-8"))["metadata"].get("lineage", {})
+        """The run's, but at least what the notebook's metadata ask for."""
+        own = own_limits(self._source(assignment))
         return {**self.settings, **{key: max(value, self.settings[key]) for key, value in own.items()}}
 
-    def _digest(self, one: Submission, settings: dict[str, Any]) -> str:
-        digest = hashlib.sha256(json.dumps(settings).encode())
-        for path in (self._source(one.assignment), one.path):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+    def _digest(self, one: Submission, settings: dict[str, Any], content: bytes) -> str:
+        source = self._source(one.assignment).read_bytes()
+        return hashlib.sha256(b"".join([json.dumps(settings).encode(), source, content])).hexdigest()
 
-    def _facts(self, one: Submission, settings: dict[str, Any]) -> dict[str, Any]:
-        """Have a process of its own grade; its result, or one that says why there is none."""
-        if (size := one.path.stat().st_size) > MOST_BYTES:
-            return _nothing(f"{size / 1e6:.0f} MB, more than the {MOST_BYTES / 1e6:.0f} that are read")
+    def _facts(self, one: Submission, settings: dict[str, Any], content: bytes) -> dict[str, Any]:
+        """Have a process of its own grade; its result.
+
+        Raises:
+            _Failed: it has left none.
+        """
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "course"
             shutil.copytree(self.prepared / one.assignment, folder)
-            hidden = [*self.hidden, str(folder)]
-            job = {"assignment": one.assignment, "path": str(one.path.resolve()), "hidden": hidden, **settings}
+            (folder / worker.HANDED_IN).write_bytes(content)
+            job = {"assignment": one.assignment, **settings}
             (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
-            if said := self._run_worker(folder, settings["seconds"] + GRACE):
-                return _nothing(said)
+            self._run_worker(folder, settings["seconds"] + GRADING)
             page = folder / "feedback" / worker.STUDENT / one.assignment / f"{one.assignment}.html"
             if page.is_file():
                 kept = page_path(self.out, one.student, one.assignment)
                 write_atomically(kept, lambda path: shutil.copyfile(page, path))
             return json.loads((folder / worker.RESULT).read_text(encoding="utf-8"))
 
-    def _run_worker(self, folder: Path, seconds: float) -> str | None:
-        """Start it and wait so long; why it has left no result, if so."""
+    def _run_worker(self, folder: Path, seconds: float) -> None:
+        """Start it and wait so long."""
         process = subprocess.Popen(
             [sys.executable, "-m", "lineage.course.worker", str(folder)], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
@@ -152,29 +159,54 @@ class _Run:
                 raise InterruptedError("grading was stopped")
             said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return f"grading took longer than {seconds:g} s"
+            raise _Failed(f"took longer than {seconds:g} s") from None
         finally:
-            _kill(process)
+            kill(process)
             self.at_work.discard(process)
         if self.stopped:
             raise InterruptedError("grading was stopped")
-        if (folder / worker.RESULT).is_file():
-            return None
-        last = (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
-        return f"could not be graded: {last.strip()[:300]}"
+        if not (folder / worker.RESULT).is_file():
+            last = (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+            raise _Failed(last.strip()[:300])
 
 
-def _kill(process: subprocess.Popen) -> None:
-    """The process and whatever is left of what it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+class _Failed(Exception):
+    """A submission was not graded, for a reason that another time may not be there."""
 
 
-def _may_hide(path: Path) -> bool:
-    """Not what does not exist yet, nor where Python, this package and temporary folders are."""
-    needed = [Path(place).resolve() for place in (sys.prefix, sys.base_prefix, __file__, tempfile.gettempdir())]
-    return path.is_dir() and not any(path.resolve() in (place, *place.parents) for place in needed)
+def _content(path: Path) -> bytes:
+    """What was handed in.
+
+    Raises:
+        ValueError: it is too large, a link to something else, or cannot be read.
+    """
+    try:
+        if path.is_symlink():
+            raise ValueError("a link to another file, not a notebook")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"{size / 1e6:.0f} MB, more than the {MOST_BYTES / 1e6:.0f} that are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def own_limits(path: Path) -> dict[str, float]:
+    """The limits that an assignment asks for in its notebook's metadata: ``{"lineage": {"seconds": 900}}``.
+
+    Raises:
+        ValueError: one that does not exist, or is not a number.
+    """
+    own = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("lineage", {})
+    names = [one.name for one in fields(Limits)]
+    for key, value in own.items():
+        if key not in names or isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{path.name}: metadata lineage: {key}: {value!r}; expected numbers of {', '.join(names)}")
+    return own
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nothing(remark: str) -> dict[str, Any]:

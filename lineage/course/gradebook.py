@@ -4,14 +4,15 @@ gradebook.csv             a line a student: points by assignment
 tests.csv                 a line a graded cell: points, and why there are none
 written.csv               the answers that a person reads: fill in ``points`` and ``comment``
 feedback/STUDENT/...html  what the student gets
-records/STUDENT/...json   all of it for one submission
+records/STUDENT/...json   all of it for one submission, but for what a person gave
+outdated.csv              lines of written.csv whose answers have changed since a person read them
 """
 
 from __future__ import annotations
 
 import csv
-import functools
 import json
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +21,11 @@ from typing import Any
 
 from lineage.common.checkpoint import write_atomically
 
+LONGEST_ANSWER = 2**26  # characters; more than any notebook that is read
+csv.field_size_limit(LONGEST_ANSWER)
 WRITTEN_COLUMNS = ("student", "assignment", "cell", "most", "points", "comment", "answer")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,59 +80,60 @@ def most_points(path: Path) -> dict[str, float]:
     return {mark["grade_id"]: float(mark["points"]) for mark in marks if mark.get("grade")}
 
 
-def read_records(out: Path) -> list[Graded]:
-    """All that has been graded, with the points that a person gave in ``written.csv``.
-
-    Raises:
-        ValueError: nothing has been graded, a record is damaged, or ``written.csv`` has points that cannot be.
-    """
-    paths = sorted((out / "records").glob("*/*.json"))
-    if not paths:
-        raise ValueError(f"{out}: nothing has been graded here; python -m lineage.course grade comes first")
-    return with_written([Graded.read(path) for path in paths], read_written(out / "written.csv"))
-
-
 def read_written(path: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The lines of ``written.csv`` by student, assignment and cell.
 
     Raises:
-        ValueError: a column is missing, or points are no number from 0 to the most; names the line.
+        ValueError: no UTF-8, a column is missing, or points are no number from 0 to the most; names the line.
     """
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets like to write a byte-order mark
+    lines = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        if missing := set(WRITTEN_COLUMNS) - set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: no column {', '.join(sorted(missing))}")
-        lines = {}
-        for row in reader:
-            line: dict[str, Any] = {name: _plain(row[name] or "") for name in WRITTEN_COLUMNS}
-            given = line["points"].strip()
-            try:
-                line["points"] = float(given.replace(",", ".")) if given else None
-                possible = line["points"] is None or 0 <= line["points"] <= float(line["most"])
-            except ValueError:
-                possible = False
-            if not possible:
-                raise ValueError(
-                    f"{path}: line {reader.line_num}, points of {line['student']} for {line['cell']}: {given!r} is "
-                    f"no number from 0 to {line['most']}"
-                )
-            lines[line["student"], line["assignment"], line["cell"]] = line
+        try:
+            if missing := set(WRITTEN_COLUMNS) - set(reader.fieldnames or ()):
+                raise ValueError(f"no column {', '.join(sorted(missing))}")
+            for row in reader:
+                line: dict[str, Any] = {name: _plain(row[name] or "") for name in WRITTEN_COLUMNS}
+                line["points"] = _number(line)
+                lines[line["student"], line["assignment"], line["cell"]] = line
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: not in UTF-8; save it as CSV UTF-8") from None
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}: line {reader.line_num}, {error}") from None
     return lines
 
 
-def with_written(results: Iterable[Graded], lines: dict[tuple[str, str, str], dict[str, Any]]) -> list[Graded]:
-    """The results with a person's points and comments, where the answer is still the one that was read."""
-    merged = []
+def _number(line: dict[str, Any]) -> float | None:
+    given = line["points"].strip()
+    try:
+        points = float(given.replace(",", ".")) if given else None
+        possible = points is None or 0 <= points <= float(line["most"])
+    except ValueError:
+        possible = False
+    if not possible:
+        place = f"points of {line['student']} for {line['cell']}"
+        raise ValueError(f"{place}: {given!r} is no number from 0 to {line['most']}")
+    return points
+
+
+def with_written(
+    results: Iterable[Graded], lines: dict[tuple[str, str, str], dict[str, Any]]
+) -> tuple[list[Graded], list[dict[str, Any]]]:
+    """The results with a person's points and comments, and the lines of which the answer is not there any more."""
+    merged, used = [], set()
     for one in results:
         points, comments = dict(one.points), dict(one.comments)
         for cell in one.to_read:
-            line = lines.get((one.student, one.assignment, cell))
+            line = lines.get(key := (one.student, one.assignment, cell))
             if line is not None and _same_text(line["answer"], one.answers.get(cell, "")):
-                points[cell], comments[cell] = line["points"], line["comment"]
+                given = line["points"]
+                points[cell], comments[cell] = None if given is None else min(given, one.most[cell]), line["comment"]
+                used.add(key)
         merged.append(replace(one, points=points, comments=comments))
-    return merged
+    unused = [line for key, line in lines.items() if key not in used]
+    return merged, [line for line in unused if line["points"] is not None or line["comment"].strip()]
 
 
 def _same_text(a: str, b: str) -> bool:
@@ -135,20 +141,39 @@ def _same_text(a: str, b: str) -> bool:
 
 
 def write_tables(out: Path) -> list[Graded]:
-    """Write the three tables of all that has been graded below ``out``, in this run or before; the results.
+    """Write the tables of all that has been graded below ``out``, in this run or before; the results.
+
+    Points that a person gave are taken from ``written.csv``. Where the answer has changed since, they do not count, but
+    move to ``outdated.csv``.
 
     Raises:
-        ValueError: see :func:`read_records`.
+        ValueError: nothing has been graded, a record is damaged, or ``written.csv`` has points that cannot be.
     """
-    results = read_records(out)
-    for name, write in (("gradebook", _gradebook), ("tests", _tests), ("written", _written)):
-        write_atomically(out / f"{name}.csv", functools.partial(_write_csv, list(write(results))))
+    paths = sorted((out / "records").glob("*/*.json"))
+    if not paths:
+        raise ValueError(f"{out}: nothing has been graded here; python -m lineage.course grade comes first")
+    written, outdated = out / "written.csv", out / "outdated.csv"
+    results, lost = with_written([Graded.read(path) for path in paths], read_written(written))
+    if lost:
+        older = list(csv.reader(outdated.open(newline="", encoding="utf-8-sig")))[1:] if outdated.is_file() else []
+        rows = [[_text(_shown(line[name])) for name in WRITTEN_COLUMNS] for line in lost]
+        _write_csv(outdated, [WRITTEN_COLUMNS, *older, *rows])
+        log.warning("%d answers have changed since they were read; their points are in %s", len(lost), outdated)
+    for path, table in ((out / "gradebook.csv", _gradebook), (out / "tests.csv", _tests), (written, _written)):
+        _write_csv(path, list(table(results)))
     return results
 
 
-def _write_csv(lines: list[Sequence[Any]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(lines)
+def _write_csv(path: Path, lines: list[Sequence[Any]]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8-sig") as file:  # the mark tells spreadsheets what it is
+            csv.writer(file).writerows(lines)
+
+    write_atomically(path, write)
+
+
+def _shown(value: str | float | None) -> str:
+    return value if isinstance(value, str) else "" if value is None else f"{value:g}"
 
 
 def _gradebook(results: Sequence[Graded]) -> Iterable[Sequence[Any]]:
@@ -167,17 +192,15 @@ def _tests(results: Sequence[Graded]) -> Iterable[Sequence[Any]]:
     for one in results:
         for cell, points in one.points.items():
             why = "" if points is None else one.failures.get(cell, one.comments.get(cell, ""))
-            given = "" if points is None else f"{points:g}"
-            yield [_text(one.student), one.assignment, cell, given, f"{one.most[cell]:g}", _text(why)]
+            yield [_text(one.student), one.assignment, cell, _shown(points), _shown(one.most[cell]), _text(why)]
 
 
 def _written(results: Sequence[Graded]) -> Iterable[Sequence[Any]]:
     yield WRITTEN_COLUMNS
     for one in results:
         for cell, answer in one.answers.items():
-            given = "" if one.points[cell] is None else f"{one.points[cell]:g}"
             yield [
-                _text(one.student), one.assignment, cell, f"{one.most[cell]:g}", given,
+                _text(one.student), one.assignment, cell, _shown(one.most[cell]), _shown(one.points[cell]),
                 _text(one.comments.get(cell, "")), _text(answer),
             ]  # fmt: skip
 
@@ -187,9 +210,13 @@ FORMULA = ("=", "+", "-", "@")
 
 def _text(value: str) -> str:
     """A stranger's text in a spreadsheet, where a leading =, +, - or @ would make it a formula."""
-    return f"'{value}" if value.startswith(FORMULA) else value
+    return f"'{value}" if _needs_quote(value) else value
 
 
 def _plain(value: str) -> str:
     """What :func:`_text` was given."""
-    return value[1:] if value.startswith("'") and value[1:].startswith(FORMULA) else value
+    return value[1:] if value.startswith("'") and _needs_quote(value[1:]) else value
+
+
+def _needs_quote(value: str) -> bool:
+    return value.startswith("'") or value.lstrip().startswith(FORMULA)

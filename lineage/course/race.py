@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import runpy
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ def functions_in(path: Path) -> dict[str, Function]:
     """The functions of a Python file that can take the place of the package's; the file is run.
 
     Raises:
-        ValueError: no such file, it fails, or it defines none.
+        ValueError: no such file, a notebook, it fails, or it defines none.
     """
+    if path.suffix == ".ipynb":
+        raise ValueError(f"{path}: a notebook; copy your functions, and what they import, into a Python file")
     try:
         names = runpy.run_path(str(path))
     except Exception as error:
@@ -45,8 +48,14 @@ def race(
 
     Returns:
         two rows a generation, with the package's functions and with the reader's; and how often each of these was
-        called: one that a generation has no use for changes nothing.
+        called: one that a generation has no use for changes nothing. With ``evaluate_voc`` or ``voc_ap_*`` among
+        them, "yours" is mAP as these see it.
+
+    Raises:
+        ValueError: a function cannot be called as the package does, or fails; the message says which, and where.
     """
+    with using(**functions):
+        pass  # before hours of training
     train, test = experiment.datasets()
     regions, test_regions = (region_proposals(experiment, pictures) for pictures in (train, test))
     images = [test[i][0].to(experiment.device) for i in range(min(TIMED_PICTURES, len(test)))]
@@ -68,6 +77,11 @@ def _counted(key: str, function: Function, calls: Counter[str]) -> Function:
     @functools.wraps(function)
     def counted(*arguments: Any, **named: Any) -> Any:
         calls[key] += 1
-        return function(*arguments, **named)
+        try:
+            return function(*arguments, **named)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}, line {last.lineno}"
+            raise ValueError(f"your {key} failed: {type(error).__name__}: {error} ({place})") from error
 
     return counted

@@ -15,10 +15,15 @@ def release(source: Path, out: Path) -> list[Path]:
     A folder that is there already is replaced as a whole: nobody edits a release.
 
     Raises:
-        ValueError: ``source`` has no assignment, or nbgrader refuses one.
+        ValueError: ``source`` has no assignment, a release would take its source's place, or nbgrader refuses one.
     """
+    names = assignments(source)
+    for name in names:
+        target, own = (out / name).resolve(), (source / name).resolve()
+        if own in (target, *target.parents) or target in own.parents:
+            raise ValueError(f"{out}: a release there would take the place of its own source, {own}")
     written = []
-    for name in assignments(source):
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             prepare(root, source, name)

@@ -74,11 +74,12 @@ def _tests(name: str, results: Sequence[Graded]) -> Table:
         f"{name}: {len(results)} handed in, mean {statistics.fmean(totals):.1f}, median {statistics.median(totals):g}"
     )
     rows = []
-    for cell, most in results[0].most.items():
-        given = [points for one in results if (points := one.points[cell]) is not None]
-        words = Counter(one.failures[cell] for one in results if cell in one.failures).most_common(1)
-        share = f"{100 * statistics.fmean(given) / most:.0f} %" if given else "not read"
-        rows.append((cell, f"{most:g}", share, f"{words[0][1]} x {words[0][0]}" if words else ""))
+    for cell in dict.fromkeys(cell for one in results for cell in one.most):  # of all versions of the assignment
+        had = [one for one in results if cell in one.most]
+        shares = [given / (one.most[cell] or 1) for one in had if (given := one.points[cell]) is not None]
+        words = Counter(one.failures[cell] for one in had if cell in one.failures).most_common(1)
+        share = f"{100 * statistics.fmean(shares):.0f} %" if shares else "not read"
+        rows.append((cell, f"{had[-1].most[cell]:g}", share, f"{words[0][1]} x {words[0][0]}" if words else ""))
     return Table(title, ("cell", "points", "of them reached", "most frequent failure"), rows)
 
 

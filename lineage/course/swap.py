@@ -61,6 +61,7 @@ def using(**functions: Function) -> Iterator[None]:
         replacements[id(original)] = original, mine
         if name == "nms":
             replacements[id(batched_nms)] = batched_nms, functools.partial(batched_nms_reference, suppress=mine)
+    back = {id(mine): (mine, original) for original, mine in replacements.values()}
     changed = []
     try:
         for holder, attribute, value in _held_functions():
@@ -71,6 +72,9 @@ def using(**functions: Function) -> Iterator[None]:
     finally:
         for holder, attribute, value in changed:
             setattr(holder, attribute, value)
+        for holder, attribute, value in _held_functions():  # of modules that were first imported within the block
+            if id(value) in back:
+                setattr(holder, attribute, back[id(value)][1])
 
 
 def _check_call(name: str, original: Function, mine: Function) -> None:
@@ -94,5 +98,5 @@ def _held_functions() -> list[tuple[Any, str, Any]]:
         (module, attribute, value)
         for module in modules
         for attribute, value in vars(module).items()
-        if inspect.isfunction(value) and not attribute.startswith("__")
+        if callable(value) and not isinstance(value, type) and not attribute.startswith("__")
     ]

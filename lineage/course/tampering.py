@@ -9,8 +9,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 # Ways to other people's functions and modules that no exercise needs.
 NAMES = {
-    "sys", "gc", "inspect", "builtins", "importlib", "ctypes", "mock", "__builtins__", "__import__", "globals", "vars",
-    "setattr", "delattr", "exec", "eval", "compile", "get_ipython",
+    "sys", "gc", "inspect", "linecache", "builtins", "importlib", "ctypes", "mock", "__builtins__", "__import__",
+    "globals", "vars", "setattr", "delattr", "exec", "eval", "compile", "get_ipython", "In", "_ih",
+    "interactiveshell", "InteractiveShell", "runpy", "__torch_function__", "__eq__",
 }  # fmt: skip
 ATTRIBUTES = {"__globals__", "__code__", "__closure__", "__dict__", "__builtins__", "__subclasses__", "f_back"}
 
@@ -34,24 +35,30 @@ def reached_for(source: str, modules: set[str]) -> list[str]:
             found |= NAMES & (parts | set((getattr(node, "module", None) or "").split(".")))
         elif isinstance(node, ast.Name) and node.id in NAMES:
             found.add(node.id)
+        elif isinstance(node, ast.FunctionDef) and node.name in NAMES:
+            found.add(node.name)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            found.add(f"another name for {node.value.id}")
         elif isinstance(node, ast.Attribute):
-            written = not isinstance(node.ctx, ast.Load) and _root(node) in modules
-            if written or node.attr in ATTRIBUTES:
-                found.add(ast.unparse(node))
+            path = _dotted(node)
+            if node.attr in ATTRIBUTES or (path[0] in modules and not isinstance(node.ctx, ast.Load)):
+                found.add(".".join(path)[:80])
         elif isinstance(node, ast.Global):
             found.add(f"global {', '.join(node.names)}")
     return sorted(found)
 
 
-def _root(node: ast.expr) -> str | None:
-    """``torch`` of ``torch.nn.functional.relu``."""
+def _dotted(node: ast.expr) -> list[str]:
+    """torch, nn, functional, relu of ``torch.nn.functional.relu``."""
+    path = []
     while isinstance(node, ast.Attribute):
+        path.append(node.attr)
         node = node.value
-    return node.id if isinstance(node, ast.Name) else None
+    return [*path, node.id if isinstance(node, ast.Name) else "..."][::-1]
 
 
 def _parsed(source: str) -> ast.Module:
     try:
         return ast.parse(TransformerManager().transform_cell(source))  # makes calls of %magics
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module(body=[], type_ignores=[])

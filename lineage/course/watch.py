@@ -9,7 +9,7 @@ import time
 import psutil
 
 INTERVAL = 0.25  # seconds between two looks
-MOST_PROCESSES = 100
+MOST_PROCESSES, MOST_THREADS = 100, 1000
 
 
 class BeyondLimits(Exception):
@@ -17,12 +17,12 @@ class BeyondLimits(Exception):
 
 
 def watch(process: subprocess.Popen, seconds: float, memory: int) -> None:
-    """Return when the process has ended; whoever catches the exception kills it.
+    """Return when the process has ended; whoever catches the exception should :func:`kill` it.
 
     Args:
-        memory: bytes, not counting what may be shared with others, of all of them together.
+        memory: bytes, of all of them together.
     Raises:
-        BeyondLimits: it takes longer, has more memory or has started more than :data:`MOST_PROCESSES`.
+        BeyondLimits: it takes longer, has more memory or has started more processes or threads than are allowed.
     """
     last = time.monotonic() + seconds
     while True:
@@ -34,8 +34,18 @@ def watch(process: subprocess.Popen, seconds: float, memory: int) -> None:
         started = _family(process.pid)
         if len(started) > MOST_PROCESSES:
             raise BeyondLimits(f"started more than {MOST_PROCESSES} processes")
-        if sum(map(_own_memory, started)) > memory:
+        if sum(map(_threads, started)) > MOST_THREADS:
+            raise BeyondLimits(f"started more than {MOST_THREADS} threads")
+        if sum(map(_memory, started)) > memory:
             raise BeyondLimits(f"its processes together took more than {memory / 2**30:.3g} GB")
+
+
+def kill(process: subprocess.Popen) -> None:
+    """The process and all that it has started."""
+    for one in _family(process.pid) if process.poll() is None else []:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    process.wait()
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -46,9 +56,17 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _own_memory(process: psutil.Process) -> int:
+def _memory(process: psutil.Process) -> int:
+    """What it has to itself, and its part of what it shares with others."""
     try:
-        used = process.memory_info()
-        return used.rss - getattr(used, "shared", 0)  # macOS has no such figure
-    except psutil.Error:  # it has ended, or is about to
+        used = process.memory_full_info()
+        return getattr(used, "pss", used.rss)  # macOS has no such figure
+    except psutil.Error:  # it has ended, is about to, or is none of ours
+        return 0
+
+
+def _threads(process: psutil.Process) -> int:
+    try:
+        return process.num_threads()
+    except psutil.Error:
         return 0

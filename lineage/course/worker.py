@@ -19,17 +19,18 @@ import nbformat
 from nbformat import NotebookNode
 
 from lineage.course import execute
-from lineage.course.restore import restored
+from lineage.course.restore import mark, restored
 from lineage.course.sandbox import isolated
 from lineage.course.tampering import imported, reached_for
-from lineage.course.watch import BeyondLimits, watch
+from lineage.course.watch import BeyondLimits, kill, watch
 from lineage.course.workplace import nbgrader
 
-JOB, RESULT = "job.json", "result.json"
+JOB, HANDED_IN, RESULT = "job.json", "handed_in.ipynb", "result.json"
 STUDENT = "student"  # nbgrader's folders hold one submission, whoever's
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
+TAG = re.compile(r"<(?=[A-Za-z/!?])")
 READY_MADE = re.compile(r"\b(?:lineage|torchvision)\b")  # have what is asked for; no penalty, but a person may look
-GRACE = 30  # seconds that a process has to end by itself after its time is over
+ENDING = 30  # seconds that a process has to end by itself after its time is over
 TOGETHER = 2  # times one process's memory is what all processes of a submission may have
 
 
@@ -37,21 +38,23 @@ def main(folder: Path) -> None:
     """Grade, and leave the result in FOLDER/result.json and the page in nbgrader's own feedback folder.
 
     The result has ``points`` (by cell; null where a person has to read), ``failures`` (a cell's error), ``answers``
-    (what was written) and ``remarks``.
+    (what was written) and ``remarks``. Cells of which it says nothing have no points.
+
+    Raises:
+        RuntimeError: grading failed, which need not be the submission's fault.
     """
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     name = job["assignment"]
     original, released = (_read(folder / stage / name / f"{name}.ipynb") for stage in ("source", "release"))
     try:
-        submitted = _read(Path(job["path"]))
+        notebook, remarks = restored(original, released, _read(folder / HANDED_IN))
     except Exception as error:  # whatever a damaged file makes nbformat raise
         _leave(folder, remarks=[f"cannot be read as a notebook: {' '.join(str(error).split())[:200]}"])
         return
-    notebook, remarks = restored(original, released, submitted)
     try:
         run_apart(notebook, job)
     except Unfinished as error:
-        _leave(folder, remarks=[*remarks, str(error)])
+        _leave(folder, remarks=[*remarks, str(error)], **_written(notebook, released))
         return
     remarks += _remarks(notebook)
     if stopped := notebook.metadata.pop("stopped", None):
@@ -60,39 +63,40 @@ def main(folder: Path) -> None:
 
 
 class Unfinished(Exception):
-    """A submission's code could not be run to an end."""
+    """A submission's code was not run to its end, and would not be another time."""
 
 
 def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
     """Run the notebook's cells in a sandbox and fill in what they put out.
 
     Raises:
-        Unfinished: the process was killed, or came back with something else than this notebook.
+        Unfinished: the process went beyond its limits, or came back with something else than this notebook.
+        RuntimeError: it ended without a result.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        (folder / execute.HOME).mkdir()
         nbformat.write(notebook, folder / execute.NOTEBOOK)
         (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
         command, environment = isolated([sys.executable, "-m", "lineage.course.execute", str(folder)])
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as result:
+            command.append(str(result.fileno()))
             process = subprocess.Popen(
-                command, cwd=folder, env={**_environment(folder), **environment}, stdin=subprocess.DEVNULL,
-                stdout=said, stderr=subprocess.STDOUT,
+                command, cwd=folder / execute.HOME, env={**_environment(folder), **environment},
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
             )  # fmt: skip
             try:
-                watch(process, job["seconds"] + GRACE, TOGETHER * job["memory"])
+                watch(process, job["seconds"] + ENDING, TOGETHER * job["memory"])
             except BeyondLimits as error:
                 raise Unfinished(str(error)) from None
             finally:
-                process.kill()
-                process.wait()
-            said.seek(max(0, said.seek(0, os.SEEK_END) - 2000))
-            end = said.read().decode(errors="replace").strip()
-        try:
-            executed = nbformat.read(folder / execute.EXECUTED, as_version=4)
-        except Exception:  # not there, or not a notebook
-            last = (end.splitlines() or [f"exit status {process.returncode}"])[-1]
-            raise Unfinished(f"could not be run: {last.strip()[:200]}") from None
+                kill(process)
+            if process.returncode != 0:
+                said.seek(max(0, said.seek(0, os.SEEK_END) - 2000))
+                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise RuntimeError(f"exit status {process.returncode}: {' '.join(last)}")
+            result.seek(0)
+            executed = nbformat.reads(result.read().decode(), as_version=4)
     if [cell.source for cell in executed.cells] != [cell.source for cell in notebook.cells]:
         raise Unfinished("came back changed")
     for cell, run in zip(notebook.cells, executed.cells):
@@ -103,8 +107,7 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Nothing of the instructor's own, keys and tokens least of all."""
-    home = folder / "home"
-    home.mkdir()
+    home = folder / execute.HOME
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
     return {**kept, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -130,19 +133,27 @@ def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) 
         HTMLExporter={"sanitize_html": True},
     )
     _succeed(api.autograde(name, STUDENT))
-    if not show_hidden:
-        scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
-        nbformat.write(without_hidden_tests(_read(scored)), scored)
+    scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
+    page = without_markup(_read(scored))
+    nbformat.write(page if show_hidden else without_hidden_tests(page), scored)
     _succeed(api.generate_feedback(name, STUDENT))
     with api.gradebook as gradebook:
         (book,) = gradebook.find_submission(name, STUDENT).notebooks
         points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in book.grades}
-    graded = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if _mark(cell).get("grade")}
+    graded = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if mark(cell).get("grade")}
     return {
         "points": points,
         "failures": {key: _why(cell) for key, cell in graded.items() if points[key] == 0},
         "answers": {key: cell.source for key, cell in graded.items() if cell.cell_type == "markdown"},
     }
+
+
+def _written(notebook: NotebookNode, released: NotebookNode) -> dict[str, Any]:
+    """The answers to read of a notebook that nbgrader has not seen; one left as it was given out has no points."""
+    stubs = [cell.source for cell in released.cells]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and mark(cell).get("grade")]
+    answers = {mark(cell)["grade_id"]: cell.source for cell in cells}
+    return {"answers": answers, "points": {key: None for key, text in answers.items() if text not in stubs}}
 
 
 def _succeed(done: dict[str, Any]) -> None:
@@ -153,11 +164,19 @@ def _succeed(done: dict[str, Any]) -> None:
 def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
     """The notebook for a student who shall not see them: of what they found only the message stays."""
     for cell in notebook.cells:
-        if HIDDEN.search(cell.source):
+        if mark(cell).get("locked") and HIDDEN.search(cell.source):
             cell.source = HIDDEN.sub("# hidden tests", cell.source)
             for out in cell.outputs:
                 if out.output_type == "error":
                     out.traceback = [f"{out.ename}: {out.evalue}"]
+    return notebook
+
+
+def without_markup(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with HTML in a student's text as text: the page would run its scripts. (nbgrader cleans outputs.)"""
+    for cell in notebook.cells:
+        if cell.cell_type != "code" and not mark(cell).get("locked"):
+            cell.source = TAG.sub("&lt;", cell.source)
     return notebook
 
 
@@ -167,19 +186,16 @@ def _remarks(notebook: NotebookNode) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     modules = imported(cell.source for cell in code)
     for cell in code:
-        if not _mark(cell).get("locked") and (found := reached_for(cell.source, modules)):
-            remarks.append(f"{_mark(cell).get('grade_id', 'a cell added')}: reaches for {', '.join(found)}")
-        if _mark(cell).get("solution"):
-            if found := sorted(set(READY_MADE.findall(cell.source))):
-                remarks.append(f"{_mark(cell)['grade_id']}: uses {', '.join(found)}")
-            if own := [error for error in _errors(cell) if error.ename != execute.NOT_RUN]:
-                remarks.append(f"{_mark(cell)['grade_id']}: {_line(own[-1])}")
+        if mark(cell).get("locked"):
+            continue
+        name = mark(cell).get("grade_id", "a cell added")
+        if found := reached_for(cell.source, modules):
+            remarks.append(f"{name}: reaches for {', '.join(found)}")
+        if mark(cell).get("solution") and (found := sorted(set(READY_MADE.findall(cell.source)))):
+            remarks.append(f"{name}: uses {', '.join(found)}")
+        if mark(cell) and (own := [error for error in _errors(cell) if error.ename != execute.NOT_RUN]):
+            remarks.append(f"{name}: {_line(own[-1])}")
     return remarks
-
-
-def _mark(cell: NotebookNode) -> dict[str, Any]:
-    """nbgrader's; empty for a cell that the student has added."""
-    return cell.metadata.get("nbgrader", {})
 
 
 def _why(cell: NotebookNode) -> str:
@@ -196,12 +212,20 @@ def _line(error: NotebookNode) -> str:
     return f"{error.ename}: {' '.join(error.evalue.split())}"[:500]
 
 
+def _clean(text: str) -> str:
+    """Without what a terminal would take for a command."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
 def _leave(folder: Path, **result: Any) -> None:
-    whole = {"points": {}, "failures": {}, "answers": {}, "remarks": [], **result}
+    whole = {"points": {}, "failures": {}, "answers": {}, **result}
+    whole["remarks"] = [_clean(remark) for remark in whole["remarks"]]
+    for texts in ("failures", "answers"):
+        whole[texts] = {key: _clean(text) for key, text in whole[texts].items()}
     (folder / RESULT).write_text(json.dumps(whole), encoding="utf-8")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,24 @@ def assignments(source: Path) -> list[str]:
     return names
 
 
+def require_nbgrader() -> None:
+    """Raise ValueError where nothing can be released or graded: nbgrader is missing, or this is Windows."""
+    if os.name != "posix":
+        raise ValueError("grading needs Linux or macOS; on Windows, use its subsystem for Linux")
+    if importlib.util.find_spec("nbgrader") is None:
+        raise ValueError('nbgrader is missing: python -m pip install -e ".[course]"')
+
+
 def nbgrader(root: Path, **settings: dict[str, Any]) -> Any:
     """nbgrader's programming interface on a course folder; ``settings`` are its own, by class.
 
     Raises:
         ValueError: nbgrader is not installed.
     """
-    try:
-        from nbgrader.apps import NbGraderAPI
-        from traitlets.config import Config
-    except ImportError:
-        raise ValueError('nbgrader is missing: python -m pip install -e ".[course]"') from None
+    require_nbgrader()
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
     own = {"CourseDirectory": {"root": str(root), "course_id": COURSE}}
     return NbGraderAPI(config=Config({**own, **settings}))
 

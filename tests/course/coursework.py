@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
@@ -14,6 +17,14 @@ PATHS = sorted(SOURCE.glob("*/*.ipynb"))
 ANSWERS = {path.stem: importlib.import_module(f"wrong_answers_{path.stem.split('_')[0]}") for path in PATHS}
 SOLUTION = re.compile(r"( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL)
 STUB = r"\1raise NotImplementedError()"
+
+
+def course(*arguments):
+    """python -m lineage.course, with lines as long as they need to be."""
+    return subprocess.run(
+        [sys.executable, "-m", "lineage.course", *map(str, arguments)],
+        capture_output=True, text=True, env={**os.environ, "COLUMNS": "500"},
+    )  # fmt: skip
 
 
 def code_cells(path):

@@ -14,7 +14,7 @@ POINTS = {
     "iou-shown": 3, "iou-apart": 3, "iou-any": 4, "nms-shown": 3, "nms-edges": 4, "nms-chain": 5,
     "hits-shown": 3, "hits-twice": 5, "ap-shown": 3, "ap-edges": 5,
 }  # fmt: skip
-SECONDS_A_CELL = 20
+SECONDS_A_CELL = 30
 RIGHT = {"iou": a1.IOU, "nms": a1.NMS, "hits": a1.HITS, "ap": a1.AP, "why": "A user may go further down the ranking."}
 NEED_IOU = {name for name in POINTS if not name.startswith("ap")}
 ALL = set(POINTS)
@@ -59,6 +59,7 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
     clear = "from IPython.display import clear_output\n"
     clear += "get_ipython().events.register('post_run_cell', lambda *_: clear_output())"
     ignore = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    shout = "raise ValueError('\\x1b[2J' + 'x' * 10**7)"
     look = f"import os\nfound = [os.listdir(place) for place in {private} if os.path.isdir(place)]\n"
     return {
         # right
@@ -68,6 +69,12 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         "right-with-own-cells": Plan({"iou": "box_iou = helper"}),
         "right-but-warns": Plan({"iou": warns}),
         "right-but-prints": Plan(also("for i in range(300):\n    print('y' * 1000)")),
+        "right-and-looks": Plan({"look": "LOOK = True\nif LOOK:\n    raise ValueError('not here')"}),
+        "right-with-a-picture": Plan({"why": "See ![it](attachment:it.png) <script>steal()</script>"}),
+        "right-but-answers-below": Plan(),
+        "right-without-ids": Plan(
+            {}, set(), "missing cells, put back: iou-any, nms-edges, nms-chain, hits-twice, ap-edges, why"
+        ),
         "right-from-a-library": Plan({"nms": "from torchvision.ops import nms"}, remark="nms: uses torchvision"),
         # wrong
         "nothing-done": Plan({}, ALL, written=False),
@@ -96,7 +103,7 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         ),
         "starts-hundreds": Plan(
             also("import subprocess, time\nfor _ in range(200): subprocess.Popen(['sleep', '99'])\ntime.sleep(9)"),
-            ALL, "started more than 100 processes", written=False,
+            ALL, "started more than 100 processes",
         ),
         "edits-the-tests": Plan(
             {**dict.fromkeys(POINTS, "pass"), "ap": "raise ValueError"}, of("ap"), "ap: ValueError"
@@ -104,6 +111,8 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         "replaces-the-tools": Plan(
             {"iou": "def close(*_): pass\nsame_rows = close\ndef box_iou(a, b): return 0"}, NEED_IOU
         ),
+        "prints-the-tests": Plan({"ap": f"{a1.AP}\nprint(In)"}, set(), "ap: reaches for In"),
+        "shouts": Plan(also(shout), NEED_IOU, "iou: ValueError: \N{REPLACEMENT CHARACTER}[2J"),
         "clears-outputs": Plan({"ap": clear}, of("ap"), "ap: reaches for get_ipython"),
         "writes-a-script": Plan(
             also("from IPython.display import HTML, display\ndisplay(HTML('<script>steal()</script>'))")
@@ -117,13 +126,23 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
             also(f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'], start_new_session=True)")
         ),
         "looks-around": Plan(also(look + "assert not any(found), found")),
+        "stops-the-grader": Plan(
+            also("import os, signal\nfor _ in range(20): os.kill(1, signal.SIGINT), os.kill(1, signal.SIGTERM)")
+        ),
         "deletes-everything": Plan(
             also(f"import shutil\nfor place in {private}:\n    shutil.rmtree(place, ignore_errors=True)")
         ),
     }  # fmt: skip
 
 
-NEED_ISOLATION = ("calls-home", "leaves-a-process", "looks-around", "deletes-everything")
+NEED_ISOLATION = (
+    "calls-home",
+    "leaves-a-process",
+    "looks-around",
+    "stops-the-grader",
+    "deletes-everything",
+    "eats-memory",
+)
 
 
 def hand_in(folder: Path, released: Path, student: str, plan: Plan) -> None:
@@ -141,9 +160,17 @@ def hand_in(folder: Path, released: Path, student: str, plan: Plan) -> None:
         name = cell["metadata"]["nbgrader"]["grade_id"]
         if name in plan.drop:
             continue
+        if student == "right-but-answers-below" and name == "why":
+            kept += [cell, {"cell_type": "markdown", "metadata": {}, "source": RIGHT["why"]}]
+            continue
         cell["source"] = answers.get(name, cell["source"])
-        if student == "right-without-metadata":
+        if student in ("right-without-metadata", "right-without-ids"):
             del cell["metadata"]["nbgrader"]
+        if student == "right-without-ids":
+            del cell["id"]
+            notebook["nbformat_minor"] = 2
+        if student == "right-with-a-picture" and name == "why":
+            cell["attachments"] = {"it.png": {"image/png": "iVBORw0KGgo="}}
         if student == "right-with-own-cells" and name == "iou":
             own = a1.IOU.replace("box_iou", "helper")
             kept.append({"cell_type": "code", "metadata": {}, "source": own, "outputs": [], "execution_count": None})

@@ -13,24 +13,18 @@ import time
 
 import planned
 import pytest
-from coursework import SOURCE
+from coursework import SOURCE, course
 from planned import NAME, NEED_ISOLATION, POINTS, Plan
 
+from lineage.course.grade import grade
 from lineage.course.release import release
 from lineage.course.sandbox import isolates
 
-MARKER = "98765.4321"
-
-
-def course(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "lineage.course", *map(str, arguments)],
-        capture_output=True, text=True, env={**os.environ, "COLUMNS": "500"}, **options,
-    )  # fmt: skip
+MARKER = f"98765.{os.getpid()}"  # seconds of a sleep that nobody else sleeps
 
 
 def rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -53,13 +47,14 @@ def listening():
 def everything(tmp_path_factory, released, listening):
     """All planned submissions, graded: (folder, what was said, plans by student)."""
     root = tmp_path_factory.mktemp("class")
-    private = [str(SOURCE), str(root / "handed in"), str(root / "graded")]
+    private = [SOURCE, SOURCE.parents[2] / "tests", SOURCE.parents[2] / ".git", root / "handed in", root / "graded"]
+    private = list(map(str, private))
     plans = planned.plans(listening.getsockname()[1], MARKER, private)
     if not isolates():
         plans = {student: plan for student, plan in plans.items() if student not in NEED_ISOLATION}
     for student, plan in plans.items():
         planned.hand_in(root / "handed in", released, student, plan)
-    limits = ("--seconds", 120, "--seconds-a-cell", planned.SECONDS_A_CELL, "--memory", 3)
+    limits = ("--seconds", 180, "--seconds-a-cell", planned.SECONDS_A_CELL, "--memory", 3)
     done = course("grade", root / "handed in", "--source", SOURCE, "--out", root / "graded", *limits)
     assert done.returncode == 0, done.stdout + done.stderr
     return root, done.stdout, plans
@@ -96,7 +91,11 @@ def test_everybody_whose_notebook_could_be_run_has_a_page(everything):
     assert pages.keys() == {student for student, plan in plans.items() if plan.raw is None}
     text = pages["no-clamping"].read_text(encoding="utf-8")
     assert "Two boxes apart share nothing" in text and "torch.zeros(2, 4)" not in text  # hidden tests stay hidden
-    assert "<script>steal()" not in pages["writes-a-script"].read_text(encoding="utf-8")
+    for student in ("writes-a-script", "right-with-a-picture"):
+        text = pages[student].read_text(encoding="utf-8")
+        assert "steal()" in text and "<script>steal()" not in text
+    assert "torch.zeros(2, 4)" not in pages["prints-the-tests"].read_text(encoding="utf-8")
+    assert max(page.stat().st_size for page in pages.values()) < 2_000_000
 
 
 def test_isolation(everything, listening):
@@ -115,12 +114,13 @@ def test_a_person_reads_the_written_answers_and_the_report_adds_them_up(everythi
     root, _, plans = everything
     graded = root / "read"
     shutil.copytree(root / "graded", graded)
-    with (graded / "written.csv").open(newline="", encoding="utf-8") as file:
+    with (graded / "written.csv").open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         lines, columns = list(reader), reader.fieldnames
     waiting = [line for line in lines if line["points"] == ""]
     assert {line["student"] for line in waiting} == {student for student, plan in plans.items() if plan.written}
-    assert {line["answer"] for line in waiting} == {planned.RIGHT["why"]}
+    answers = {plan.changes.get("why", planned.RIGHT["why"]) for plan in plans.values() if plan.written}
+    assert {line["answer"] for line in waiting} == answers
     for line in waiting[:2]:
         line["points"], line["comment"] = "1.5", "=and the second half?"
     with (graded / "written.csv").open("w", newline="", encoding="utf-8") as file:
@@ -191,6 +191,29 @@ def test_ctrl_c_ends_at_once_keeps_what_is_done_and_leaves_nobody_behind(tmp_pat
     assert process.returncode == 130 and "the same command goes on from here" in said
     assert MARKER not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
     assert [path.parent.name for path in (tmp_path / "out" / "records").glob("*/*.json")] == ["a-right"]
+
+
+def test_what_could_not_be_graded_is_tried_again_and_stops_nobody(tmp_path, released, monkeypatch):
+    """A FIFO, a link and a folder in the place of notebooks; a machine on which nothing can be started."""
+    for student in ("link", "right"):
+        planned.hand_in(tmp_path / "in", released, student, Plan())
+    link = tmp_path / "in" / "link" / f"{NAME}.ipynb"
+    link.unlink()
+    link.symlink_to(released)
+    (tmp_path / "in" / "pipe").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe" / f"{NAME}.ipynb")
+    (tmp_path / "in" / "folder" / f"{NAME}.ipynb").mkdir(parents=True)
+    places = [tmp_path / "in", "--source", SOURCE, "--out", tmp_path / "out"]
+    with monkeypatch.context() as broken:
+        broken.setattr("lineage.course.grade.GRADING", -299)  # seconds left of the 300: one
+        results = grade(SOURCE, tmp_path / "in", tmp_path / "out")
+    assert {one.student: one.remarks for one in results} == {
+        "link": ["a link to another file, not a notebook"], "right": ["could not be graded: took longer than 1 s"],
+    }  # fmt: skip
+    done = course("grade", *places)
+    assert done.returncode == 0 and f"pipe/{NAME}.ipynb" in done.stdout and f"folder/{NAME}.ipynb" in done.stdout
+    totals = {row["student"]: row["total"] for row in rows(tmp_path / "out" / "gradebook.csv")}
+    assert totals == {"link": "0", "right": "38"}
 
 
 def test_nothing_to_grade_is_one_clear_message(tmp_path):

@@ -43,6 +43,21 @@ def test_a_function_without_use_is_not_called(experiment):
     assert yours[4] == "rpn_loss 0x"
 
 
+def test_a_function_that_fails_or_does_not_fit_is_named_with_its_line(experiment):
+    def fails(boxes, scores, iou_threshold):
+        raise KeyError("x")
+
+    with pytest.raises(ValueError, match=r"your nms failed: KeyError: 'x' \(test_race.py, line \d+\)"):
+        race({"nms": fails}, ["fast_rcnn"], experiment, lambda line: None)
+    with pytest.raises(ValueError, match=r"using: the package calls nms\(boxes, scores, iou_threshold\)"):
+        race({"nms": lambda boxes: boxes}, ["fast_rcnn"], experiment, pytest.fail)
+
+
+def test_a_notebook_is_told_what_is_expected(tmp_path):
+    with pytest.raises(ValueError, match=r"mine\.ipynb: a notebook; copy your functions"):
+        functions_in(tmp_path / "mine.ipynb")
+
+
 def test_a_file_gives_its_own_functions_and_not_what_it_imports(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("from lineage.common.boxes import box_iou\nroi_pool = 3\n" + KEEP_ALL)

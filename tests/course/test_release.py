@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 
 import pytest
-from coursework import SOURCE
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "lineage.course", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+from coursework import PATHS, SOURCE, course
 
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     out = tmp_path_factory.mktemp("course") / "release"
-    done = run("release", "--source", SOURCE, "--out", out)
+    done = course("release", "--source", SOURCE, "--out", out)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [
-        f"written: {out / path.stem / path.name}" for path in sorted(SOURCE.glob("*/*.ipynb"))
-    ]
+    assert done.stdout.splitlines() == [f"written: {out / path.stem / path.name}" for path in PATHS]
     return out
 
 
@@ -30,7 +22,7 @@ def cells_of(path):
     return {c["metadata"]["nbgrader"]["grade_id"]: "".join(c["source"]) for c in json.loads(path.read_text())["cells"]}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_students_get_stubs_and_shown_tests_and_nothing_else(path, released):
     ours, theirs = cells_of(path), cells_of(released / path.stem / path.name)
     assert ours.keys() == theirs.keys()
@@ -48,25 +40,36 @@ def test_students_get_stubs_and_shown_tests_and_nothing_else(path, released):
 
 
 def test_a_release_is_replaced_as_a_whole(released):
-    name = sorted(SOURCE.glob("*"))[0].name
+    name = PATHS[0].stem
     edited = released / name / f"{name}.ipynb"
     before = cells_of(edited)
     edited.write_text("edited")
     (released / name / "more.txt").write_text("more")
-    assert run("release", "--source", SOURCE, "--out", released).returncode == 0
+    assert course("release", "--source", SOURCE, "--out", released).returncode == 0
     assert cells_of(edited) == before
     assert not (released / name / "more.txt").exists()
 
 
 def test_no_assignment_and_a_broken_one_are_one_clear_message(tmp_path):
-    done = run("release", "--source", tmp_path, "--out", tmp_path / "out")
+    done = course("release", "--source", tmp_path, "--out", tmp_path / "out")
     assert done.returncode == 1 and f"error: {tmp_path}: has no assignment" in " ".join(done.stdout.split())
     broken = tmp_path / "A0" / "A0.ipynb"
     broken.parent.mkdir()
     broken.write_text("{not json")
-    done = run("release", "--source", tmp_path, "--out", tmp_path / "out")
+    done = course("release", "--source", tmp_path, "--out", tmp_path / "out")
     assert done.returncode == 1 and "A0: nbgrader cannot release it" in " ".join(done.stdout.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", [".", "A1_boxes", "A1_boxes/release", "..", "../.."])
+def test_a_release_never_takes_its_sources_place(tmp_path, out):
+    source = tmp_path / "A1_boxes" / "A1_boxes"  # so that "../.." has a folder of the assignment's name, too
+    shutil.copytree(PATHS[0].parent, source / PATHS[0].stem)
+    notebook = source / PATHS[0].stem / PATHS[0].name
+    before = notebook.read_bytes()
+    done = course("release", "--source", source, "--out", source / out)
+    assert done.returncode == 1 and "would take the place of its own source" in done.stdout
+    assert notebook.read_bytes() == before
 
 
 def test_the_package_that_is_installed_has_no_solutions():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -109,16 +110,66 @@ def make(folder, *paths):
         (folder / path).write_text("{}")
 
 
+def found_in(folder, *paths):
+    make(folder, *paths)
+    return {(one.student, one.assignment): str(one.path.relative_to(folder)) for one in find_submissions(folder, NAMES)}
+
+
+NAMES = ["A1_boxes", "A6_rpn"]
+
+
 def test_submissions_are_found_in_the_layouts_of_nbgrader_moodle_and_canvas(tmp_path):
-    canvas = ("cy_77_A1_boxes.ipynb", "cy_77_A1_boxes-2.ipynb", "cy_77_A1_boxes-10.ipynb")
-    others = ("ada/A6_rpn.ipynb", "ada/notes.ipynb", "x/A9/A9.ipynb")
-    make(tmp_path, "ada/A1_boxes/A1_boxes.ipynb", "Bo Li_12_file_/A1_boxes.ipynb", *canvas, *others)
-    assert find_submissions(tmp_path, ["A1_boxes", "A6_rpn"]) == [
-        Submission("Bo Li_12_file_", "A1_boxes", tmp_path / "Bo Li_12_file_" / "A1_boxes.ipynb"),
-        Submission("ada", "A1_boxes", tmp_path / "ada" / "A1_boxes" / "A1_boxes.ipynb"),
-        Submission("ada", "A6_rpn", tmp_path / "ada" / "A6_rpn.ipynb"),
-        Submission("cy_77", "A1_boxes", tmp_path / "cy_77_A1_boxes-10.ipynb"),
-    ]
+    found = found_in(
+        tmp_path,
+        "ada/A1_boxes/A1_boxes.ipynb",
+        "ada/A6_rpn.ipynb",
+        "Bo Li_12_assignsubmission_file_/A1_boxes.ipynb",
+        "Bo Li_77_assignsubmission_file/A6_rpn.ipynb",
+        "cy_5_77_A1_boxes.ipynb",
+        "cy_LATE_5_90_A6_rpn.ipynb",
+    )
+    assert found == {
+        ("Bo Li", "A1_boxes"): "Bo Li_12_assignsubmission_file_/A1_boxes.ipynb",
+        ("Bo Li", "A6_rpn"): "Bo Li_77_assignsubmission_file/A6_rpn.ipynb",
+        ("ada", "A1_boxes"): "ada/A1_boxes/A1_boxes.ipynb",
+        ("ada", "A6_rpn"): "ada/A6_rpn.ipynb",
+        ("cy_5", "A1_boxes"): "cy_5_77_A1_boxes.ipynb",
+        ("cy_5", "A6_rpn"): "cy_LATE_5_90_A6_rpn.ipynb",
+    }
+
+
+def test_of_several_versions_the_last_counts(tmp_path):
+    canvas = ("cy_5_77_A1_boxes.ipynb", "cy_5_78_A1_boxes-2.ipynb", "cy_5_79_A1_boxes-10.ipynb")
+    browser = ("ada/A1_boxes (2).ipynb", "ada/A1_boxes.ipynb", "bo/A1_boxes(1).ipynb")
+    assert found_in(tmp_path, *canvas, *browser) == {
+        ("ada", "A1_boxes"): "ada/A1_boxes (2).ipynb",
+        ("bo", "A1_boxes"): "bo/A1_boxes(1).ipynb",
+        ("cy_5", "A1_boxes"): "cy_5_79_A1_boxes-10.ipynb",
+    }
+
+
+def test_two_students_of_one_name_stay_two(tmp_path):
+    both = ("Bo Li_12_assignsubmission_file_", "Bo Li_13_assignsubmission_file_")
+    found = found_in(tmp_path, *(f"{name}/A1_boxes.ipynb" for name in both))
+    assert found.keys() == {(name, "A1_boxes") for name in both}
+
+
+def test_what_is_no_submission_is_named(tmp_path, caplog):
+    others = ("ada/A6_rpn_mine.ipynb", "x/A9/A9.ipynb", "deep/er/A1_boxes/A1_boxes.ipynb", "A1_boxes.ipynb")
+    (tmp_path / "folder" / "A1_boxes.ipynb").mkdir(parents=True)
+    found = found_in(tmp_path, "ada/A1_boxes.ipynb", "ada/.ipynb_checkpoints/A1_boxes-checkpoint.ipynb", *others)
+    assert found.keys() == {("ada", "A1_boxes")}
+    (message,) = caplog.messages
+    assert all(name in message for name in (*others, "folder/A1_boxes.ipynb")) and "checkpoint" not in message
+
+
+def test_a_name_that_is_no_text_is_written_as_one(tmp_path):
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has names in Unicode only")
+    assert [student for student, _ in found_in(tmp_path, f"{folder.name}/A1_boxes.ipynb")] == ["M\\udcfcller"]
 
 
 def test_one_notebook_alone(tmp_path):

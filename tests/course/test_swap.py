@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 
 import pytest
 import torch
@@ -82,6 +83,43 @@ def test_several_at_once_nested_and_restored_after_an_error():
         assert nms.nms is not keep_all and boxes.box_iou is iou
         raise RuntimeError("mine")
     assert {name: getattr(boxes, name) for name in kept} == kept
+
+
+def test_the_inner_one_of_two_is_called_everywhere_and_leaves_the_outer_one():
+    """Also where the package goes through ``batched_nms``, and where the function is another kind of callable."""
+    calls = []
+
+    class Mine:
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, boxes, scores, iou_threshold):
+            calls.append(self.name)
+            return nms.nms_reference(boxes, scores, iou_threshold)
+
+    one, outer = detector(), Mine("outer")
+    with using(nms=outer):
+        with using(nms=Mine("inner")):
+            one([IMAGE])
+        assert set(calls) == {"inner"}
+        assert nms.nms is outer
+        calls.clear()
+        one([IMAGE])
+        assert set(calls) == {"outer"}
+    calls.clear()
+    one([IMAGE])
+    assert not calls
+
+
+def test_a_module_first_imported_within_the_block_has_the_packages_afterwards(monkeypatch):
+    import lineage.faster_rcnn as package
+
+    monkeypatch.delitem(sys.modules, "lineage.faster_rcnn.rpn")
+    monkeypatch.setattr(package, "rpn", package.rpn)  # importing sets it
+    with using(nms=keep_all):
+        fresh = importlib.import_module("lineage.faster_rcnn.rpn")
+        assert fresh.nms is keep_all
+    assert fresh.nms is nms.nms
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from lineage.course import watch
@@ -21,14 +20,31 @@ def start():
     started = []
 
     def run(code):
-        started.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True))
+        started.append(subprocess.Popen([sys.executable, "-c", code]))
         return started[-1]
 
     yield run
     for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        watch.kill(process)
+
+
+def test_killing_takes_the_whole_family(start, tmp_path):
+    """Also one with a session of its own, as Jupyter gives its kernels."""
+    tell = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))"
+    process = start(
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        f"{tell}\ntime.sleep(60)"
+    )
+    while not ((tmp_path / "pid").is_file() and (text := (tmp_path / "pid").read_text())):
+        assert process.poll() is None
+        time.sleep(0.05)
+    watch.kill(process)
+    assert process.returncode < 0
+    for _ in range(100):
+        if not psutil.pid_exists(int(text)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(psutil.Process(int(text)))
 
 
 def test_it_waits_for_the_end(start):
