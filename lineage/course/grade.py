@@ -19,6 +19,7 @@ from lineage.common.checkpoint import write_atomically
 from lineage.common.progress import track
 from lineage.course import worker
 from lineage.course.gradebook import Graded, most_points, page_path, record_path, write_tables
+from lineage.course.sandbox import isolates
 from lineage.course.submissions import Submission, find_submissions
 from lineage.course.watch import kill
 from lineage.course.workplace import assignments, prepare
@@ -138,7 +139,7 @@ class _Run:
             folder = Path(temporary) / "course"
             shutil.copytree(self.prepared / one.assignment, folder)
             (folder / worker.HANDED_IN).write_bytes(content)
-            job = {"assignment": one.assignment, **settings}
+            job = {"assignment": one.assignment, "isolate": isolates(), **settings}
             (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
             self._run_worker(folder, settings["seconds"] + GRADING)
             page = folder / "feedback" / worker.STUDENT / one.assignment / f"{one.assignment}.html"

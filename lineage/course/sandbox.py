@@ -56,7 +56,7 @@ def isolated(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
     The other one must begin with :func:`enter`. Killing it kills everything that it has started.
     """
-    return ([*_unshare(), *command], {ISOLATED: "1"}) if isolates() else (list(command), {})
+    return [*_unshare(), *command], {ISOLATED: "1"}
 
 
 def _unshare() -> list[str]:

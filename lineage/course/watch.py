@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-INTERVAL = 0.25  # seconds between two looks
+INTERVAL = 0.5  # seconds between two looks
 MOST_PROCESSES, MOST_THREADS = 100, 1000
 
 

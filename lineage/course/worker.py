@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import site
 import subprocess
 import sys
 import tempfile
@@ -78,11 +79,14 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
         (folder / execute.HOME).mkdir()
         nbformat.write(notebook, folder / execute.NOTEBOOK)
         (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
-        command, environment = isolated([sys.executable, "-m", "lineage.course.execute", str(folder)])
+        environment = _environment(folder)
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as result:
-            command.append(str(result.fileno()))
+            command = [sys.executable, "-m", "lineage.course.execute", str(folder), str(result.fileno())]
+            if job["isolate"]:
+                command, more = isolated(command)
+                environment |= more
             process = subprocess.Popen(
-                command, cwd=folder / execute.HOME, env={**_environment(folder), **environment},
+                command, cwd=folder / execute.HOME, env=environment,
                 stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
             )  # fmt: skip
             try:
@@ -109,7 +113,8 @@ def _environment(folder: Path) -> dict[str, str]:
     """Nothing of the instructor's own, keys and tokens least of all."""
     home = folder / execute.HOME
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    packages = {"PYTHONUSERBASE": site.getuserbase()}  # which would be looked for in the home
+    return {**kept, **packages, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def _as_stdout(output: NotebookNode) -> NotebookNode:

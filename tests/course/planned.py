@@ -33,6 +33,7 @@ class Plan:
     remark: str = ""  # the gradebook's, whole or the beginning
     drop: tuple[str, ...] = ()  # cells that are deleted
     written: bool = True  # whether an answer waits for a person
+    page: bool = True  # whether there is one to give back
     raw: str | None = None  # handed in in place of a notebook
 
 
@@ -90,8 +91,8 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         # out of luck, or hostile
         "deletes-cells": Plan({}, set(), "missing cells, put back: tools, iou-apart", drop=("tools", "iou-apart")),
         "deletes-an-answer": Plan({}, of("hits"), "missing cells, put back: hits", drop=("hits",)),
-        "no-notebook": Plan({}, ALL, "cannot be read as a notebook", raw="{not json", written=False),
-        "huge": Plan({}, ALL, "25 MB, more than the 20 that are read", raw="x" * 25_000_000, written=False),
+        "no-notebook": Plan({}, ALL, "cannot be read as a notebook", raw="{not json", written=False, page=False),
+        "huge": Plan({}, ALL, "25 MB, more than the 20 that are read", raw="x" * 25_000_000, written=False, page=False),
         "loops": Plan({"iou": "while True:\n    pass"}, NEED_IOU, too_long),
         "loops-and-will-not-stop": Plan({"iou": ignore + "while True:\n    pass"}, ALL, too_long),
         "floods": Plan({"iou": "while True:\n    print('x' * 1000)"}, NEED_IOU, too_long),
@@ -103,7 +104,7 @@ def plans(port: int, marker: str, private: list[str]) -> dict[str, Plan]:
         ),
         "starts-hundreds": Plan(
             also("import subprocess, time\nfor _ in range(200): subprocess.Popen(['sleep', '99'])\ntime.sleep(9)"),
-            ALL, "started more than 100 processes",
+            ALL, "started more than 100 processes", page=False,
         ),
         "edits-the-tests": Plan(
             {**dict.fromkeys(POINTS, "pass"), "ap": "raise ValueError"}, of("ap"), "ap: ValueError"

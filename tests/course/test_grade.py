@@ -88,7 +88,7 @@ def test_every_test_is_as_planned_and_says_why(everything):
 def test_everybody_whose_notebook_could_be_run_has_a_page(everything):
     root, _, plans = everything
     pages = {path.parent.name: path for path in (root / "graded" / "feedback").glob(f"*/{NAME}.html")}
-    assert pages.keys() == {student for student, plan in plans.items() if plan.raw is None}
+    assert pages.keys() == {student for student, plan in plans.items() if plan.page}
     text = pages["no-clamping"].read_text(encoding="utf-8")
     assert "Two boxes apart share nothing" in text and "torch.zeros(2, 4)" not in text  # hidden tests stay hidden
     for student in ("writes-a-script", "right-with-a-picture"):
