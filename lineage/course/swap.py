@@ -52,29 +52,31 @@ def using(**functions: Function) -> Iterator[None]:
     """
     from lineage.common.nms import batched_nms, batched_nms_reference
 
-    replacements: dict[int, tuple[Function, Function]] = {}  # by the original's id: the original, its replacement
+    replacements: dict[str, tuple[Function, Function]] = {}  # the original, its replacement
     for name, mine in functions.items():
         if name not in SWAPPABLE:
             raise ValueError(f"using: {name!r} is none of {', '.join(SWAPPABLE)}")
         original = getattr(importlib.import_module(SWAPPABLE[name]), name)
         _check_call(name, original, mine)
-        replacements[id(original)] = original, mine
+        replacements[name] = original, mine
         if name == "nms":
-            replacements[id(batched_nms)] = batched_nms, functools.partial(batched_nms_reference, suppress=mine)
-    back = {id(mine): (mine, original) for original, mine in replacements.values()}
+            by_class = functools.partial(batched_nms_reference, suppress=mine)
+            replacements["batched_nms"] = batched_nms, by_class
+    by_original = {id(original): mine for original, mine in replacements.values()}
+    loaded = set(sys.modules)
     changed = []
     try:
         for holder, attribute, value in _held_functions():
-            if id(value) in replacements:
+            if id(value) in by_original:
                 changed.append((holder, attribute, value))
-                setattr(holder, attribute, replacements[id(value)][1])
+                setattr(holder, attribute, by_original[id(value)])
         yield
     finally:
         for holder, attribute, value in changed:
             setattr(holder, attribute, value)
         for holder, attribute, value in _held_functions():  # of modules that were first imported within the block
-            if id(value) in back:
-                setattr(holder, attribute, back[id(value)][1])
+            if holder.__name__ not in loaded and attribute in replacements and value is replacements[attribute][1]:
+                setattr(holder, attribute, replacements[attribute][0])
 
 
 def _check_call(name: str, original: Function, mine: Function) -> None:

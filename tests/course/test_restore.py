@@ -32,7 +32,7 @@ WRITTEN = cell("why", "because", grade=True, solution=True, new=new_markdown_cel
 ORIGINAL = notebook(TOOLS, ANSWER, TEST, WRITTEN)
 RELEASED = notebook(
     TOOLS,
-    cell("iou", "stub", solution=True),
+    cell("iou", "def iou(): ...", solution=True),
     cell("iou-shown", "assert iou()", grade=True, locked=True),
     cell("why", "YOUR ANSWER", grade=True, solution=True, new=new_markdown_cell),
 )
@@ -83,6 +83,39 @@ def test_a_program_that_drops_nbgraders_metadata_costs_nothing():
         del one.metadata["nbgrader"]
     found, remarks = restored(ORIGINAL, RELEASED, plain)
     assert sources(found)[1:3] == [("iou", MINE.source), ("iou-shown", TEST.source)] and remarks == []
+
+
+def test_without_any_ids_cells_are_known_by_what_they_say_or_define():
+    plain = [new_code_cell(one.source) for one in (TOOLS, MINE)] + [new_code_cell("assert iou()")]
+    found, remarks = restored(ORIGINAL, RELEASED, notebook(*plain, new_markdown_cell("because")))
+    assert sources(found)[:4] == [
+        ("tools", TOOLS.source), ("iou", MINE.source), ("iou-shown", TEST.source), ("why", "because"),
+    ]  # fmt: skip
+    assert remarks == ["missing cells, put back: why"]
+
+
+def test_another_definition_is_not_taken_for_the_answer_that_is_there():
+    other = new_code_cell("def iou(): return 9")
+    found, _ = restored(ORIGINAL, RELEASED, notebook(TOOLS, other, MINE, TEST, WRITTEN))
+    assert sources(found)[1:3] == [(None, other.source), ("iou", MINE.source)]
+
+
+def test_a_written_answer_in_a_new_cell_below_counts_and_others_do_not():
+    stub = RELEASED.cells[3]
+    below = notebook(TOOLS, MINE, TEST, stub, new_markdown_cell("First."), new_markdown_cell("Second."))
+    assert sources(restored(ORIGINAL, RELEASED, below)[0])[3] == ("why", "First.\n\nSecond.")
+    done = notebook(TOOLS, MINE, TEST, WRITTEN, new_markdown_cell("A note."))
+    assert sources(restored(ORIGINAL, RELEASED, done)[0])[3] == ("why", "because")
+
+
+def test_pasted_pictures_stay_and_missing_ones_are_no_reason_to_fail():
+    answer = copy.deepcopy(WRITTEN)
+    answer.source = "![a](attachment:a.png) ![b](attachment:b.png)"
+    submitted = notebook(TOOLS, MINE, TEST, answer)
+    submitted.cells[3].attachments = {"a.png": {"image/png": "iVBORw0KGgo="}, "c": "damaged"}
+    found = restored(ORIGINAL, RELEASED, submitted)[0].cells[3]
+    assert found.attachments == {"a.png": {"image/png": "iVBORw0KGgo="}}
+    assert found.source == "![a](attachment:a.png) ![b](missing:)"
 
 
 @pytest.mark.parametrize("mark", ["text", 3, {}, {"grade_id": None}, {"grade_id": ["iou"]}])

@@ -111,6 +111,13 @@ def test_the_inner_one_of_two_is_called_everywhere_and_leaves_the_outer_one():
     assert not calls
 
 
+def test_a_function_of_the_package_as_the_replacement_stays_what_it_is():
+    kept = nms.nms, nms.nms_reference
+    with using(nms=nms.nms_reference):
+        assert nms.nms is kept[1]
+    assert (nms.nms, nms.nms_reference) == kept
+
+
 def test_a_module_first_imported_within_the_block_has_the_packages_afterwards(monkeypatch):
     import lineage.faster_rcnn as package
 
