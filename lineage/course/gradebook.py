@@ -155,13 +155,20 @@ def write_tables(out: Path) -> list[Graded]:
     written, outdated = out / "written.csv", out / "outdated.csv"
     results, lost = with_written([Graded.read(path) for path in paths], read_written(written))
     if lost:
-        older = list(csv.reader(outdated.open(newline="", encoding="utf-8-sig")))[1:] if outdated.is_file() else []
         rows = [[_text(_shown(line[name])) for name in WRITTEN_COLUMNS] for line in lost]
-        _write_csv(outdated, [WRITTEN_COLUMNS, *older, *rows])
+        _write_csv(outdated, [*(_read_csv(outdated) or [WRITTEN_COLUMNS]), *rows])
         log.warning("%d answers have changed since they were read; their points are in %s", len(lost), outdated)
     for path, table in ((out / "gradebook.csv", _gradebook), (out / "tests.csv", _tests), (written, _written)):
         _write_csv(path, list(table(results)))
     return results
+
+
+def _read_csv(path: Path) -> list[Sequence[Any]]:
+    """Its lines; none of a file that is not there."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.reader(file))
 
 
 def _write_csv(path: Path, lines: list[Sequence[Any]]) -> None:

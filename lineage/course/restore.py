@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 DELETED = "# This cell was missing from what was handed in."
+ATTACHED = re.compile(r"\(attachment:([^)\s]*)")
 
 
 def restored(original: NotebookNode, released: NotebookNode, submitted: NotebookNode) -> tuple[NotebookNode, list[str]]:
@@ -118,11 +119,9 @@ def _attach(cell: NotebookNode, written: NotebookNode) -> None:
     if cell.cell_type != "markdown":
         return
     attached = written.get("attachments")
-    kept = (
-        {name: data for name, data in attached.items() if isinstance(data, dict)} if isinstance(attached, dict) else {}
-    )
-    for name in set(re.findall(r"\(attachment:([^)\s]*)", cell.source)) - set(kept):
-        cell.source = cell.source.replace(f"(attachment:{name}", "(missing:")
+    pictures = attached.items() if isinstance(attached, dict) else ()
+    kept = {name: data for name, data in pictures if isinstance(data, dict)}
+    cell.source = ATTACHED.sub(lambda match: match[0] if match[1] in kept else "(missing:", cell.source)
     if kept:
         cell.attachments = kept
 

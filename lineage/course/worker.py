@@ -60,7 +60,8 @@ def main(folder: Path) -> None:
     remarks += _remarks(notebook)
     if stopped := notebook.metadata.pop("stopped", None):
         remarks.append(stopped)
-    _leave(folder, remarks=remarks, **_scores(folder, name, notebook, job["show_hidden"]))
+    result = _scores(folder, name, notebook, job["show_hidden"])
+    _leave(folder, **{**result, "remarks": remarks + result["remarks"]})
 
 
 class Unfinished(Exception):
@@ -137,11 +138,12 @@ def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) 
         Autograde={key: [f"nbgrader.preprocessors.{pp}" for pp in value] for key, value in own.items()},
         HTMLExporter={"sanitize_html": True},
     )
-    _succeed(api.autograde(name, STUDENT))
+    if not (done := api.autograde(name, STUDENT))["success"]:
+        raise RuntimeError(done.get("error") or done.get("log"))
     scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
     page = without_markup(_read(scored))
     nbformat.write(page if show_hidden else without_hidden_tests(page), scored)
-    _succeed(api.generate_feedback(name, STUDENT))
+    no_page = [] if api.generate_feedback(name, STUDENT)["success"] else ["the feedback page could not be made"]
     with api.gradebook as gradebook:
         (book,) = gradebook.find_submission(name, STUDENT).notebooks
         points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in book.grades}
@@ -150,6 +152,7 @@ def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) 
         "points": points,
         "failures": {key: _why(cell) for key, cell in graded.items() if points[key] == 0},
         "answers": {key: cell.source for key, cell in graded.items() if cell.cell_type == "markdown"},
+        "remarks": no_page,
     }
 
 
@@ -159,11 +162,6 @@ def _written(notebook: NotebookNode, released: NotebookNode) -> dict[str, Any]:
     cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and mark(cell).get("grade")]
     answers = {mark(cell)["grade_id"]: cell.source for cell in cells}
     return {"answers": answers, "points": {key: None for key, text in answers.items() if text not in stubs}}
-
-
-def _succeed(done: dict[str, Any]) -> None:
-    if not done["success"]:
-        raise RuntimeError(done.get("error") or done.get("log"))
 
 
 def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
