@@ -134,7 +134,7 @@ def capstone_table(results: dict[str, Any]) -> str:
     for name, row in results["capstone"].items():
         values = ", ".join(f"{100 * value:.1f}" for value in row["map_values"])
         lines.append(f"| {name} | {values} |")
-    return "\n".join([*lines, "", f"{circumstances_line(results)}"])
+    return "\n".join([*lines, "", circumstances_line(results)])
 
 
 def rendered(results: dict[str, Any]) -> str:

@@ -35,6 +35,8 @@ VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pi
 Classes = Annotated[str | None, typer.Option(help="comma-separated, in this order; default: the annotations' own")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is
+
 
 def new_app() -> typer.Typer:
     """A command without completion and without pages of traceback."""
@@ -60,8 +62,7 @@ def command(console: Console) -> Iterator[None]:
 
     keep_freed_memory()
     _print_log(console)
-    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **plain)
+    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **PLAIN)
     try:
         yield
     except (ValueError, OSError, TrainingError, ProposalError) as error:
@@ -77,7 +78,7 @@ def _print_log(console: Console) -> None:
 
     class ToConsole(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+            console.print(self.format(record), **PLAIN)
 
     log = logging.getLogger("lineage")
     log.setLevel(logging.INFO)

@@ -32,7 +32,7 @@ def release(
         from lineage.course.release import release as write_release
 
         for path in write_release(source, out):
-            console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"written: {path}", **cli.PLAIN)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def grade(
         limits = Limits(seconds, seconds_a_cell, int(memory * 2**30))
         results = grade_all(source, submissions, out, jobs=jobs, limits=limits, show_hidden=show_hidden)
         console.print(class_table(results))
-        console.print(f"written: {out}/gradebook.csv, tests.csv, written.csv, feedback/", markup=False, soft_wrap=True)
+        console.print(f"written: {out}/gradebook.csv, tests.csv, written.csv, feedback/", **cli.PLAIN)
 
 
 @app.command()
@@ -81,7 +81,7 @@ def report(
         for table in write_report(graded):
             console.print(table)
         pages = f"{graded}/report.html, gradebook.csv, feedback/*/index.html"
-        console.print(f"written: {pages}", markup=False, soft_wrap=True)
+        console.print(f"written: {pages}", **cli.PLAIN)
 
 
 @app.command()

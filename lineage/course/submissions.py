@@ -38,7 +38,9 @@ def find_submissions(place: Path, assignments: Sequence[str]) -> list[Submission
     """
     if place.is_file():
         names = [name for name in assignments if re.fullmatch(rf".*{re.escape(name)}{VERSION}", place.stem)]
-        return [Submission(ALONE, name, place) for name in names] or _none(place, assignments)
+        if not names:
+            raise _none(place, assignments)
+        return [Submission(ALONE, name, place) for name in names]
     found: dict[tuple[str, str], tuple[int, Path]] = {}
     others = []
     for path in sorted(place.rglob("*.ipynb")):
@@ -50,7 +52,7 @@ def find_submissions(place: Path, assignments: Sequence[str]) -> list[Submission
         elif version >= found.get((student, name), (0, path))[0]:
             found[student, name] = version, path
     if not found:
-        return _none(place, assignments)
+        raise _none(place, assignments)
     if others:
         first = ", ".join(str(path.relative_to(place)) for path in others[:10])
         log.warning("not graded, since not named after an assignment: %s%s", first, " ..." if others[10:] else "")
@@ -59,9 +61,9 @@ def find_submissions(place: Path, assignments: Sequence[str]) -> list[Submission
     return sorted(listed, key=lambda one: (one.student, one.assignment))
 
 
-def _none(place: Path, assignments: Sequence[str]) -> list[Submission]:
+def _none(place: Path, assignments: Sequence[str]) -> ValueError:
     expected = f"expected is STUDENT/NAME.ipynb, with a NAME out of {', '.join(assignments)}"
-    raise ValueError(f"{place}: no submission; {expected}")
+    return ValueError(f"{place}: no submission; {expected}")
 
 
 def _whose(path: Path, assignments: Sequence[str]) -> tuple[str, str, int]:
