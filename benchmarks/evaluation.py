@@ -13,8 +13,9 @@ import torch
 from side_by_side import compare, write
 from torch import Tensor
 
-from lineage.common.coco import to_coco
-from lineage.common.evaluation import evaluate_voc, evaluate_voc_reference
+from lineage.evaluation.coco import to_coco
+from lineage.evaluation.voc import evaluate_voc
+from lineage.evaluation.voc_reference import evaluate_voc_reference
 
 PICTURES, CLASSES = 5000, 20
 CHECKED = 300  # pictures for the loop, which takes minutes for all

@@ -32,9 +32,9 @@ def main(
 
     console = Console()
     with cli.command(console):
-        from lineage.common.coco import evaluate_coco
-        from lineage.common.errors import analyse_errors
-        from lineage.common.evaluation import evaluate_voc
+        from lineage.evaluation.coco import evaluate_coco
+        from lineage.evaluation.errors import analyse_errors
+        from lineage.evaluation.voc import evaluate_voc
 
         dataset, detections = _detections(model, data, split, cli.pick_device(device), cache or cli.default_cache())
         targets = [dataset.target(i) for i in range(len(dataset))]
@@ -59,10 +59,10 @@ def main(
 def _detections(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
     """The split, and what is found in its pictures: by a detector now, or by whoever wrote the files."""
     from lineage.bench.experiment import detect_all
-    from lineage.common.result_files import read_coco, read_comp4
     from lineage.data.catalogue import open_dataset
     from lineage.data.proposals import cached_proposals
     from lineage.detectors import load_detector
+    from lineage.evaluation.result_files import read_coco, read_comp4
 
     if model.is_dir() or model.suffix == ".json":
         dataset = open_dataset(data, split, cache / "data")
@@ -80,7 +80,7 @@ def _detections(model: Path, data: str, split: str, device: Any, cache: Path) ->
 def _error_table(errors: Any) -> Any:
     from rich.table import Table
 
-    from lineage.common.errors import KINDS
+    from lineage.evaluation.errors import KINDS
 
     table = Table(
         "class", "objects", "Cor", "Loc", "Sim", "Oth", "BG", "missed",
@@ -94,7 +94,7 @@ def _error_table(errors: Any) -> Any:
 
 def _write(out: Path, dataset: Any, detections: list[Any], targets: list[Any], errors: Any, split: str) -> None:
     from lineage.common.checkpoint import write_atomically
-    from lineage.common.result_files import write_coco, write_comp4
+    from lineage.evaluation.result_files import write_coco, write_comp4
     from lineage.viz import plot_errors
 
     write_comp4(detections, dataset.ids, dataset.classes, out, split)

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lineage"
 BASE = {"common", "data", "backbones", "selective_search"}
 MAY_IMPORT = {
     "common": {"common"},
+    "evaluation": {"common", "evaluation"},
     "data": {"common", "data"},
     "backbones": {"common", "backbones"},
     "selective_search": {"common", "selective_search"},

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from lineage.backbones import build_backbone
-from lineage.common.evaluation import evaluate_voc
 from lineage.common.sampling import seeded_generator
 from lineage.data.figures import CLASSES, TRAIN_PATTERNS
 from lineage.data.shapes import DEFAULT, draw_picture
 from lineage.detectors import build_detector, named_recipe, train_detector
+from lineage.evaluation.voc import evaluate_voc
 
 KNOBS = replace(DEFAULT, objects=(2, 3), sides=(56, 130), truncation=0.0, overlap=0.0)
 

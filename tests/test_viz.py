@@ -11,8 +11,8 @@ import torch
 from matplotlib.colors import to_rgba
 
 from lineage import viz
-from lineage.common.errors import KINDS, ClassErrors
-from lineage.common.evaluation import Curve, VOCResult
+from lineage.evaluation.errors import KINDS, ClassErrors
+from lineage.evaluation.voc import Curve, VOCResult
 
 IMAGE = torch.full((3, 60, 80), 0.5)
 BOXES = torch.tensor([[5.0, 20, 30, 50], [40, 30, 70, 55]])

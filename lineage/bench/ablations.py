@@ -28,9 +28,9 @@ from lineage.bench.experiment import (
     trained_detector,
 )  # fmt: skip
 from lineage.bench.measure import measure
-from lineage.common.evaluation import evaluate_voc
 from lineage.common.stages import stage
 from lineage.data.voc import VOCDataset
+from lineage.evaluation.voc import evaluate_voc
 from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.truncated_svd import compress_fc
 from lineage.faster_rcnn.recipe import Recipe as FasterRecipe

@@ -21,7 +21,6 @@ from lineage.backbones import Backbone, build_backbone
 from lineage.backbones.pretrain import CROPS, SOLVER, pretrain
 from lineage.common.augment import Augmentation
 from lineage.common.checkpoint import load_checkpoint, save_checkpoint, write_atomically
-from lineage.common.evaluation import VOCResult, evaluate_voc
 from lineage.common.progress import track
 from lineage.data.catalogue import open_dataset
 from lineage.data.proposals import cached_proposals
@@ -35,6 +34,7 @@ from lineage.detectors import (
     save_detector,
     train_detector,
 )
+from lineage.evaluation.voc import VOCResult, evaluate_voc
 from lineage.rcnn.recipe import PAPER as RCNN_PAPER
 from lineage.selective_search.settings import ProposalSettings
 

@@ -95,7 +95,7 @@ def read_annotation(path: str | Path, classes: Sequence[str], size: tuple[int, i
     """An annotation as a target: ``boxes`` (N, 4) float32, ``labels`` (N,) int64 1..C, ``difficult`` (N,) bool.
 
     VOC counts pixels from 1 and inclusively; (xmin, ymin, xmax, ymax) becomes (xmin - 1, ymin - 1, xmax, ymax)
-    here; only comp4 files (common/result_files.py) are written VOC's way again. Boxes partly outside the picture are
+    here; only comp4 files (evaluation/result_files.py) are written as VOC does. Boxes partly outside the picture are
     clipped, with one warning a file. A box of one pixel (xmin = xmax) is kept: it has an area.
 
     Args:

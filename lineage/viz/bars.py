@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lineage.common.errors import KINDS
+from lineage.evaluation.errors import KINDS
 from lineage.viz.style import HIT, figure_of, ink, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lineage.common.errors import ClassErrors
+    from lineage.evaluation.errors import ClassErrors
 
 # From dark to light, so that a greyscale print still tells them apart.
 PHASE_COLOURS = {
@@ -32,7 +32,7 @@ def plot_errors(errors: Mapping[str, ClassErrors], *, title: str | None = None, 
     """What each class's best detections are (as many as it has objects), and how many of its objects nobody finds.
 
     Args:
-        errors: of :func:`lineage.common.errors.analyse_errors`. title, ax: as of :func:`draw_boxes`.
+        errors: of :func:`lineage.evaluation.errors.analyse_errors`. title, ax: as of :func:`draw_boxes`.
     """
     ax = ax or new_figure(7.0, 1.2 + 0.32 * len(errors)).subplots()
     for y, one in enumerate(errors.values()):

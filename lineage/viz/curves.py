@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lineage.common.evaluation import voc_ap_11_point, voc_ap_area
+from lineage.evaluation.voc import voc_ap_11_point, voc_ap_area
 from lineage.viz.bars import milliseconds
 from lineage.viz.style import HEAT, PALETTE, class_style, figure_of, head, new_figure
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from lineage.common.evaluation import Curve, VOCResult
+    from lineage.evaluation.voc import Curve, VOCResult
 
 
 def plot_pr_curves(

@@ -10,13 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineage.common.coco import evaluate_coco, to_coco
-from lineage.common.evaluation import (
-    evaluate_voc,
-    evaluate_voc_reference,
-    voc_ap_11_point,
-    voc_ap_area,
-)
+from lineage.evaluation.coco import evaluate_coco, to_coco
+from lineage.evaluation.voc import evaluate_voc, voc_ap_11_point, voc_ap_area
+from lineage.evaluation.voc_reference import evaluate_voc_reference
 
 
 def found(boxes, scores, labels):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
-from lineage.common.coco import to_coco
-from lineage.common.evaluation import Picture
+from lineage.evaluation.coco import to_coco
+from lineage.evaluation.flat import Picture
 
 
 class ResultFileError(ValueError):

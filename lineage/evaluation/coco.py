@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lineage.common.evaluation import Picture, flatten
+from lineage.evaluation.flat import Picture, flatten
 
 
 def to_coco(
@@ -22,7 +22,7 @@ def to_coco(
     """Ground truth and results as COCO's two JSON documents.
 
     Args:
-        detections, targets, num_classes: as of :func:`~lineage.common.evaluation.evaluate_voc`.
+        detections, targets, num_classes: as of :func:`~lineage.evaluation.voc.evaluate_voc`.
         classes: C names; "1".."C" when not given.
     Returns:
         (ground truth: images, categories, annotations; results), boxes as (x, y, width, height); picture
@@ -76,7 +76,7 @@ def evaluate_coco(detections: Sequence[Picture], targets: Sequence[Picture], num
     that differs by some 1.5e-3 on good detections (from the 11-point average by more, as VOC's own two do).
 
     Args:
-        As of :func:`~lineage.common.evaluation.evaluate_voc`.
+        As of :func:`~lineage.evaluation.voc.evaluate_voc`.
     Returns:
         nan where no object counts, 0 where there is no detection.
     """

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from lineage.common.boxes import box_area, box_iou
-from lineage.common.evaluation import Picture, flatten
-from lineage.common.evaluation import pair_iou as iou_of
+from lineage.evaluation.flat import Picture, flatten
+from lineage.evaluation.voc import pair_iou as iou_of
 
 TOUCHES, HITS = 0.1, 0.5  # overlaps: some, and enough
 # The paper's sets of similar classes among VOC's.
@@ -45,7 +45,7 @@ def analyse_errors(
     """Sort each class's top-scored detections by what they are.
 
     Args:
-        detections, targets: as of :func:`~lineage.common.evaluation.evaluate_voc`. classes: names of labels 1, 2, ...
+        detections, targets: as of :func:`~lineage.evaluation.voc.evaluate_voc`. classes: names of labels 1, 2, ...
         similar: sets of classes that are easily confused; names that are not among ``classes`` do not matter.
     Returns:
         class -> its errors. Detections of difficult objects count for nothing, as in VOC.

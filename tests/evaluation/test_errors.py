@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lineage.common.errors import KINDS, ClassErrors, analyse_errors, largest_misses, surest_mistakes
+from lineage.evaluation.errors import KINDS, ClassErrors, analyse_errors, largest_misses, surest_mistakes
 
 CLASSES = ("cat", "dog", "car")
 OBJECT = [0.0, 0, 100, 100]

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.common.evaluation import evaluate_voc
-from lineage.common.result_files import ResultFileError, read_coco, read_comp4, write_coco, write_comp4
+from lineage.evaluation.result_files import ResultFileError, read_coco, read_comp4, write_coco, write_comp4
+from lineage.evaluation.voc import evaluate_voc
 
 CLASSES, IDS = ("cat", "dog"), ["000001", "000002", "000003"]
 

@@ -1,0 +1,1 @@
+"""Detections against ground truth: average precision, what goes wrong, and the files that say it."""
