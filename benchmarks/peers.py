@@ -11,13 +11,13 @@ from side_by_side import compare, write
 from torch import Tensor
 
 from lineage.backbones import build_backbone
-from lineage.bench.experiment import changed
 from lineage.bench.timed import draw_scene, set_precision
 from lineage.bench.timing_command import picture_size
 from lineage.bench.torchvision_peer import spread_out, torchvision_faster_rcnn
 from lineage.cli import keep_freed_memory
 from lineage.common.boxes import box_iou
 from lineage.data.voc import VOC_CLASSES
+from lineage.experiments.experiment import changed
 from lineage.faster_rcnn.detector import FasterRCNN
 from lineage.faster_rcnn.recipe import PAPER
 

@@ -12,7 +12,7 @@ import torch
 
 from lineage.bench.ceiling import seconds_of
 from lineage.bench.circumstances import circumstances
-from lineage.bench.report import as_json
+from lineage.bench.results import as_json
 from lineage.common.checkpoint import write_atomically
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -8,6 +8,10 @@ import sys
 import torch
 from side_by_side import compare, write
 
+from lineage.experiments.generations import GENERATIONS, TABLE
+
+FOUR = "import " + ", ".join(f"{TABLE[name].package}.train" for name in GENERATIONS)
+
 
 def python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
@@ -17,7 +21,7 @@ def main() -> int:
     alone = ("-c", "import torch, torchvision")
     rows = [
         compare(
-            "import of all four generations", lambda: python("-c", "import lineage, lineage.detectors"),
+            "import of all four generations", lambda: python("-c", FOUR),
             "import torch, torchvision", lambda: python(*alone), goal=1.2, remark="each in a process of its own",
         ),
         compare(

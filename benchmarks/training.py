@@ -12,10 +12,10 @@ from peers import options, pair
 from side_by_side import compare, write
 from torch import Tensor
 
-from lineage.bench.experiment import changed
 from lineage.bench.timed import draw_proposals
 from lineage.common.optimise import make_optimiser
 from lineage.data.voc import VOC_CLASSES
+from lineage.experiments.experiment import changed
 from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.recipe import PAPER as FAST_PAPER
 from lineage.faster_rcnn.recipe import PAPER

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lineage.bench.ablation_report import ablation_markdown
+from lineage.bench.ablations.report import ablation_markdown
 from lineage.bench.circumstances import circumstances_line
-from lineage.bench.published import GENERATIONS
 from lineage.bench.timing_report import timing_markdown
+from lineage.experiments.generations import TITLES
 from lineage.viz import milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ def table(results: dict[str, Any]) -> str:
         spread = f" ({min(values):.1f}-{max(values):.1f})" if len(values) > 1 else ""
         speedups = [row["speedup_with_proposals"], row["speedup_without_proposals"]]
         cells = [
-            GENERATIONS[name],
+            TITLES[name],
             f"{100 * row['map_mean']:.1f}{spread}",
             f"{row['ms_per_image']:.1f}",
             f"{row['ms_by_phase']['propose']:.1f}",
@@ -94,10 +94,10 @@ def goals_table() -> str:
     where = f"{setting['backbone']}, {setting['size'][0]} x {setting['size'][1]} pixels, proposals not counted"
     for name, goal in (("fast_rcnn", 73), ("faster_rcnn", 146)):
         times = rows[name]["speedup_without_proposals"]
-        lines.append(f"| {GENERATIONS[name]}'s speed, {where} | R-CNN's | {times:.1f}x | at least {goal}x |")
+        lines.append(f"| {TITLES[name]}'s speed, {where} | R-CNN's | {times:.1f}x | at least {goal}x |")
     for name, stage in (("rcnn", "cnn"), ("fast_rcnn", "conv"), ("fast_rcnn", "fc")):
         share = rows[name]["stages"][stage]["shares"]["arithmetic"]
-        what = f"{GENERATIONS[name]}'s {stage} stage, arithmetic"
+        what = f"{TITLES[name]}'s {stage} stage, arithmetic"
         lines.append(f"| {what} | the device's measured rate | {100 * share:.0f} % | at least 50 % |")
     for path in sorted(RESULTS.glob("*.json")):
         for row in json.loads(path.read_text()).get("rows", []):
@@ -110,7 +110,7 @@ def goals_table() -> str:
 
 def gpu_tables(results: dict[str, Any]) -> str:
     """All parts of gpu.py: milliseconds of the four generations by backbone and type, then what was compared."""
-    head = ["ms a picture, proposals not counted", *GENERATIONS.values(), "times R-CNN", "Faster R-CNN, pictures/s"]
+    head = ["ms a picture, proposals not counted", *TITLES.values(), "times R-CNN", "Faster R-CNN, pictures/s"]
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|---|---|"]
     compared: list[dict[str, Any]] = []
     for name, part in results["parts"].items():
@@ -119,8 +119,8 @@ def gpu_tables(results: dict[str, Any]) -> str:
             lines.append(f"| {name} | {why} |  |  |  |  |  |")
         elif "generations" in part:
             rows = part["generations"]
-            times = [milliseconds(rows[one]["ms_per_image_without_proposals"]) for one in GENERATIONS]
-            ratios = "/".join(f"{rows[one]['speedup_without_proposals']:.0f}" for one in list(GENERATIONS)[1:])
+            times = [milliseconds(rows[one]["ms_per_image_without_proposals"]) for one in TITLES]
+            ratios = "/".join(f"{rows[one]['speedup_without_proposals']:.0f}" for one in list(TITLES)[1:])
             rate = 1e3 / rows["faster_rcnn"]["ms_per_image"]
             lines.append(f"| {name.removeprefix('timing, ')} | {' | '.join(times)} | {ratios} | {rate:.0f} |")
         else:

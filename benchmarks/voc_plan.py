@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lineage.backbones import build_backbone
 from lineage.bench.circumstances import circumstances
-from lineage.bench.experiment import changed
-from lineage.bench.report import as_json
+from lineage.bench.results import as_json
 from lineage.common.checkpoint import write_atomically
 from lineage.data.voc import VOC_CLASSES
-from lineage.detectors import build_detector, named_recipe, train_detector
+from lineage.experiments.experiment import changed
+from lineage.experiments.generations import build_detector, named_recipe, train_detector
 from lineage.rcnn.finetune import finetune
 from lineage.sppnet import train as sppnet_train
 

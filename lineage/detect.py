@@ -17,7 +17,7 @@ app = cli.new_app()
 
 @app.command()
 def main(
-    generation: Annotated[str, typer.Argument(help="rcnn, sppnet, fast_rcnn or faster_rcnn")],
+    generation: cli.Generation,
     image: Annotated[Path, typer.Argument(help="a picture")],
     out: Annotated[Path, typer.Option("--out", "-o", help="the picture with boxes")] = Path("detections.png"),
     model: Annotated[
@@ -37,19 +37,21 @@ def main(
         from lineage.common.checkpoint import write_atomically
         from lineage.common.stages import trace
         from lineage.data.voc import read_image
-        from lineage.detectors import GENERATIONS, load_detector
+        from lineage.experiments.checkpoints import load_detector
+        from lineage.experiments.generations import GENERATIONS, generation_of
+        from lineage.experiments.options import one_of, pick_device
         from lineage.viz import draw_boxes
 
-        cli.one_of("GENERATION", generation, GENERATIONS)
+        one_of("GENERATION", generation, GENERATIONS)
         picture = read_image(image)
         path = model or _quick_model(generation, device, cache, console)
         detector, _ = load_detector(path, generation=generation)
-        where = cli.pick_device(device)
+        where = pick_device(device)
         detector.to(where)
         with trace(detector, count=False, keep_tensors=False) as stages:
             (found,) = detector([picture.to(where)])
         console.print(str(stages), highlight=False)
-        least = threshold if threshold is not None else (0.0 if generation in ("rcnn", "sppnet") else 0.5)
+        least = threshold if threshold is not None else (0.0 if generation_of(generation).margins else 0.5)
         kept = {name: tensor[found["scores"] >= least].cpu() for name, tensor in found.items()}
         for box, score, label in zip(kept["boxes"].tolist(), kept["scores"].tolist(), kept["labels"].tolist()):
             corners = " ".join(f"{value:.0f}" for value in box)
@@ -64,9 +66,10 @@ def main(
 
 def _quick_model(generation: str, device: str, cache: Path | None, console: Console) -> Path:
     """The quick recipe's detector of shapes; trained on the first call."""
-    from lineage.bench.experiment import train_alone
+    from lineage.experiments.options import make_experiment
+    from lineage.experiments.training import train_alone
 
-    experiment = cli.make_experiment(
+    experiment = make_experiment(
         data="shapes", backbone="tiny", weights="none", recipe="quick", device=device, procedure=None, cache=cache
     )
     return train_alone(experiment, generation, 0, console.print)

@@ -35,8 +35,9 @@ def main(
         from lineage.evaluation.coco import evaluate_coco
         from lineage.evaluation.errors import analyse_errors
         from lineage.evaluation.voc import evaluate_voc
+        from lineage.experiments.options import default_cache, pick_device
 
-        dataset, detections = _detections(model, data, split, cli.pick_device(device), cache or cli.default_cache())
+        dataset, detections = _detections(model, data, split, pick_device(device), cache or default_cache())
         targets = [dataset.target(i) for i in range(len(dataset))]
         eleven, area = (
             evaluate_voc(detections, targets, len(dataset.classes), use_11_point=points) for points in (True, False)
@@ -58,11 +59,11 @@ def main(
 
 def _detections(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
     """The split, and what is found in its pictures: by a detector now, or by whoever wrote the files."""
-    from lineage.bench.experiment import detect_all
     from lineage.data.catalogue import open_dataset
-    from lineage.data.proposals import cached_proposals
-    from lineage.detectors import load_detector
     from lineage.evaluation.result_files import read_coco, read_comp4
+    from lineage.experiments.checkpoints import load_detector
+    from lineage.experiments.detections import detect_all
+    from lineage.experiments.training import proposals_by
 
     if model.is_dir() or model.suffix == ".json":
         dataset = open_dataset(data, split, cache / "data")
@@ -73,7 +74,7 @@ def _detections(model: Path, data: str, split: str, device: Any, cache: Path) ->
     detector.to(device)
     dataset = open_dataset(data, split, cache / "data", classes=detector.classes)
     settings = getattr(detector.recipe, "proposals", None)
-    regions = cached_proposals(dataset, settings, settings.key, cache / "proposals") if settings else None
+    regions = proposals_by(settings, dataset, cache) if settings else None
     return dataset, detect_all(detector, dataset, regions, "detect")
 
 

@@ -24,11 +24,13 @@ import numpy as np
 from torch import Tensor
 
 from lineage.backbones import Backbone
-from lineage.bench.experiment import Experiment, pretrained_backbone, region_proposals, trained_detector
-from lineage.bench.report import Table, markdown_table
-from lineage.cli import default_cache, make_experiment
+from lineage.common.tables import Table, markdown_table
 from lineage.data.voc import VOCDataset
-from lineage.detectors import TITLES
+from lineage.experiments.experiment import Experiment
+from lineage.experiments.generations import generation_of
+from lineage.experiments.options import default_cache, make_experiment
+from lineage.experiments.pretraining import pretrained_backbone
+from lineage.experiments.training import region_proposals, trained_detector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,8 +97,8 @@ def trained(generation: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
     wanted = experiment(**changes)
     with _while("pictures and proposals, about half a minute, once"):
         train, _ = wanted.datasets()
-        regions = None if generation == "faster_rcnn" else region_proposals(wanted, train)
-    with _while(f"training {TITLES[generation]}, about a minute, once"):
+        regions = None if generation_of(generation).proposes else region_proposals(wanted, train)
+    with _while(f"training {generation_of(generation).title}, about a minute, once"):
         return trained_detector(wanted, generation, 0, train, regions, lambda line: None)
 
 

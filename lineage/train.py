@@ -15,7 +15,7 @@ app = cli.new_app()
 
 @app.command()
 def main(
-    generation: Annotated[str, typer.Argument(help="rcnn, sppnet, fast_rcnn or faster_rcnn")],
+    generation: cli.Generation,
     data: cli.Data = "shapes",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="default GENERATION.safetensors")] = None,
     backbone: cli.BackboneName = "tiny",
@@ -39,13 +39,14 @@ def main(
 
     console = Console()
     with cli.command(console):
-        from lineage.bench.experiment import train_alone
         from lineage.common.checkpoint import write_atomically
-        from lineage.detectors import GENERATIONS
-        from lineage.explain import recipe_table
+        from lineage.experiments.explain import recipe_table
+        from lineage.experiments.generations import GENERATIONS
+        from lineage.experiments.options import make_experiment, one_of
+        from lineage.experiments.training import train_alone
 
-        cli.one_of("GENERATION", generation, GENERATIONS)
-        experiment = cli.make_experiment(
+        one_of("GENERATION", generation, GENERATIONS)
+        experiment = make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,

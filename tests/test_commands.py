@@ -103,7 +103,7 @@ def test_files_of_detections_for_other_pictures_are_refused(pictures, model, cac
 
 def test_your_own_classes_and_augmentation_are_kept_in_the_checkpoint(pictures, cache, tmp_path):
     from lineage.common.augment import Augmentation
-    from lineage.detectors import load_detector
+    from lineage.experiments.checkpoints import load_detector
 
     options = ["--steps", 1, "--proposals", 40, "--cache", cache, "--backbone", "resnet18", "--weights", "none"]
     names = "ring,cross,disk,square,star,triangle,nothing"

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from lineage.backbones import build_backbone
 from lineage.common.constants import _kept
 from lineage.common.image import normalise
-from lineage.detectors import GENERATIONS, build_detector, named_recipe
+from lineage.experiments.generations import GENERATIONS, build_detector, named_recipe
 
 
 class NoWaiting(TorchDispatchMode):

@@ -14,8 +14,8 @@ from lineage.backbones import build_backbone
 from lineage.common.sampling import seeded_generator
 from lineage.data.figures import CLASSES, TRAIN_PATTERNS
 from lineage.data.shapes import DEFAULT, draw_picture
-from lineage.detectors import build_detector, named_recipe, train_detector
 from lineage.evaluation.voc import evaluate_voc
+from lineage.experiments.generations import build_detector, named_recipe, train_detector
 
 KNOBS = replace(DEFAULT, objects=(2, 3), sides=(56, 130), truncation=0.0, overlap=0.0)
 

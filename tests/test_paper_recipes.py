@@ -15,7 +15,7 @@ from lineage.common.boxes import box_iou
 from lineage.common.image import to_frame
 from lineage.common.matching import BACKGROUND, FOREGROUND
 from lineage.common.optimise import _step, make_optimiser
-from lineage.detectors import build_detector, named_recipe
+from lineage.experiments.generations import build_detector, named_recipe
 from lineage.fast_rcnn.sampling import sample_rois
 from lineage.fast_rcnn.train import load_batch
 from lineage.faster_rcnn.loss import rpn_loss

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import torch
 
 from lineage.backbones.backbone import Backbone
-from lineage.backbones.efficientnet import efficientnet_lite0
-from lineage.backbones.imagenet import alexnet, resnet18, resnet50, vgg16
 from lineage.backbones.preprocessing import PREPROCESSINGS, declare, warn_of_wrong_range
-from lineage.backbones.small import tiny
 from lineage.backbones.weights import load_weights
-from lineage.backbones.zf import zf
 
-NAMES = ("tiny", "alexnet", "zf", "vgg16", "resnet18", "resnet50", "efficientnet_lite0")
+# The module that each stands in, imported when it is asked for: a model depends on its own backbone's code alone.
+MODULES = {
+    "tiny": "small", "alexnet": "imagenet", "zf": "zf", "vgg16": "imagenet", "resnet18": "imagenet",
+    "resnet50": "imagenet", "efficientnet_lite0": "efficientnet",
+}  # fmt: skip
+NAMES = tuple(MODULES)
 # Of the layer that detectors throw away, in the files that have it.
 CLASSIFIERS = {
     "alexnet": "classifier.6", "zf": "fc8", "vgg16": "classifier.6", "resnet18": "fc", "resnet50": "fc",
     "efficientnet_lite0": "_fc",
 }  # fmt: skip
-__all__ = ["NAMES", "PREPROCESSINGS", "Backbone", "build_backbone"]
+__all__ = ["NAMES", "PREPROCESSINGS", "Backbone", "build_backbone", "module_of"]
+
+
+def module_of(name: str) -> str:
+    """The full name of the module that builds a backbone."""
+    return f"lineage.backbones.{MODULES[name]}"
 
 
 def build_backbone(
@@ -46,14 +53,11 @@ def build_backbone(
     state = load_weights(name, weights) if weights is not None else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # torch's and torchvision's own initialisers draw from the global stream
+        build = getattr(importlib.import_module(module_of(name)), name)
         if name == "tiny":
-            return tiny(torch.Generator().manual_seed(seed))
-        builders = {
-            "alexnet": alexnet, "zf": zf, "vgg16": vgg16, "resnet18": resnet18, "resnet50": resnet50,
-            "efficientnet_lite0": efficientnet_lite0,
-        }  # fmt: skip
+            return build(torch.Generator().manual_seed(seed))
         try:
-            backbone = builders[name](state)
+            backbone = build(state)
         except RuntimeError as error:  # load_state_dict's, which lists every tensor
             first = str(error).splitlines()[1].strip()[:200]
             raise ValueError(f"weights: {weights} do not fit {name}: {first}") from None

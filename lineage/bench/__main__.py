@@ -53,18 +53,19 @@ def main(
     console = Console()
     with cli.command(console):
         from lineage.bench.report import print_table, write_report
+        from lineage.experiments.options import chosen_generations, make_experiment, one_of
 
         assert not timing, "bench() hands --timing over"
-        names = cli.chosen_generations(generations)
+        names = chosen_generations(generations)
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
-        experiment = cli.make_experiment(
+        experiment = make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
             pretraining=pretraining, validate=validate, cache=cache, **fields,
         )  # fmt: skip
         if ablation is not None:
-            _ablate(cli.one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)
+            _ablate(one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)
             return
         results = run(experiment, names, list(range(seeds)), console)
         write_report(results, out)
@@ -73,8 +74,8 @@ def main(
 
 
 def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: Any) -> None:
-    from lineage.bench.ablation_report import print_ablation, write_ablation
-    from lineage.bench.ablations import run_ablation
+    from lineage.bench.ablations.report import print_ablation, write_ablation
+    from lineage.bench.ablations.run import run_ablation
 
     results = run_ablation(name, experiment, seeds, lambda line: console.print(line, highlight=False, soft_wrap=True))
     results = {**_circumstances(experiment, seeds), **results}
@@ -84,33 +85,36 @@ def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: An
 
 def run(experiment: Any, generations: list[str], seeds: list[int], console: Any) -> dict[str, Any]:
     """Train and evaluate every generation with every seed, measure the first seed's; the ``results`` dict."""
-    from lineage.bench import experiment as e
     from lineage.bench.measure import add_speedups, measure
+    from lineage.experiments.detections import evaluate_detector
+    from lineage.experiments.experiment import dataset_facts
+    from lineage.experiments.generations import generation_of
+    from lineage.experiments.training import region_proposals, trained_detector
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
     train, test = experiment.datasets()
     say(f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to test, {len(train.classes)} classes")
-    regions, test_regions = e.region_proposals(experiment, train), e.region_proposals(experiment, test)
+    regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
     say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")
     rows: dict[str, dict[str, Any]] = {}
     first_seed: dict[str, Any] = {}
     for name in generations:
         trained = []
         for seed in seeds:
-            detector, facts = e.trained_detector(experiment, name, seed, train, regions, say)
-            given = None if name == "faster_rcnn" else test_regions
-            result, _ = e.evaluate_detector(detector, test, given, f"{name}: test")
+            detector, facts = trained_detector(experiment, name, seed, train, regions, say)
+            given = None if generation_of(name).proposes else test_regions
+            result, _ = evaluate_detector(detector, test, given, f"{name}: test")
             trained.append((facts, result))
             first_seed.setdefault(name, detector)
         rows[name] = _training_row(trained, first_seed[name], train.classes)
-        say(f"{e.TITLES[name]}: mAP " + ", ".join(f"{value:.3f}" for value in rows[name]["map_values"]))
+        say(f"{generation_of(name).title}: mAP " + ", ".join(f"{value:.3f}" for value in rows[name]["map_values"]))
     images = [test[i][0].to(experiment.device) for i in range(min(TIMED_PICTURES, len(test)))]
     for name, row in measure(first_seed, images).items():
         rows[name].update(row)
     add_speedups(rows)
-    return {**_circumstances(experiment, seeds), "dataset": e.dataset_facts(train, test), "generations": rows}
+    return {**_circumstances(experiment, seeds), "dataset": dataset_facts(train, test), "generations": rows}
 
 
 def _training_row(trained: list[tuple[dict, Any]], detector: Any, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def _circumstances(experiment: Any, seeds: list[int]) -> dict[str, Any]:
 
 
 def _rcnn_proposals(experiment: Any) -> Any:
-    from lineage.detectors import named_recipe
+    from lineage.experiments.generations import named_recipe
 
     return named_recipe("rcnn", experiment.recipe).proposals
 

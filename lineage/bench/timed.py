@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from lineage.backbones import build_backbone
-from lineage.bench.experiment import changed
 from lineage.bench.measure import proposals_of
 from lineage.common.stages import Trace, trace
 from lineage.data.figures import TRAIN_PATTERNS
 from lineage.data.shapes import draw_picture
 from lineage.data.voc import VOC_CLASSES
-from lineage.detectors import build_detector, named_recipe
+from lineage.experiments.experiment import changed
+from lineage.experiments.generations import build_detector, generation_of, named_recipe
 
 DTYPES = ("float32", "tf32", "bf16")
 CANDIDATES = 1000  # pairs of region and class above the score threshold
@@ -147,7 +147,7 @@ class Timed:
 
     def __init__(self, setting: Setting, generation: str, image: Tensor, boxes: Tensor) -> None:
         self.setting, self.generation = setting, generation
-        self.regions = setting.rpn_proposals if generation == "faster_rcnn" else setting.proposals
+        self.regions = setting.rpn_proposals if generation_of(generation).proposes else setting.proposals
         backbone = build_backbone(setting.backbone, setting.weights)
         self.detector: Any = build_detector(generation, backbone, VOC_CLASSES, _recipe(setting, generation))
         svms: Any = getattr(self.detector, "svms", None)
@@ -177,7 +177,7 @@ class Timed:
 
     def _given(self, boxes: Tensor, regions: int) -> tuple[Tensor | None, float]:
         """The proposals to hand over, and how many times as many they stand for."""
-        if self.generation == "faster_rcnn":
+        if generation_of(self.generation).proposes:
             self.detector.recipe = changed(self.detector.recipe, (("rpn.after_nms_test", regions),))
             return None, 1.0
         boxes = boxes[:regions]

@@ -17,7 +17,7 @@ from lineage.bench.measure import add_speedups
 from lineage.bench.timed import Run, Setting, Timed, check, draw_proposals, draw_scene, set_precision
 from lineage.common.progress import progress_bar
 from lineage.common.stages import PHASES, Work
-from lineage.detectors import GENERATIONS, named_recipe
+from lineage.experiments.generations import GENERATIONS, generation_of, named_recipe
 
 PICTURES = 8
 WARM_UP = 1  # calls before each series: kernels are chosen, memory is first touched
@@ -51,7 +51,7 @@ def time_generations(
             _add_curves(rows, timed, setting, scenes, boxes, advance)
     propose = _selective_search_ms(scenes)
     for name, row in rows.items():
-        if name != "faster_rcnn":
+        if not generation_of(name).proposes:
             row["ms_by_phase"]["propose"] = propose
         total = sum(row["ms_by_phase"].values())
         row["ms_per_image"], row["ms_per_image_without_proposals"] = total, total - row["ms_by_phase"]["propose"]

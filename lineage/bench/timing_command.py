@@ -42,14 +42,15 @@ def main(
         from lineage.bench.timed import Setting
         from lineage.bench.timing import time_generations
         from lineage.bench.timing_report import print_timing, write_timing
+        from lineage.experiments.options import chosen_generations, one_of, pick_device
 
-        cli.one_of("--backbone", backbone, NAMES)
-        where = cli.pick_device(device)
+        one_of("--backbone", backbone, NAMES)
+        where = pick_device(device)
         setting = Setting(
             where, backbone, None if weights == "none" else weights, picture_size(size), proposals, rpn_proposals,
             dtype, channels_last, compiled, crops or (CPU_CROPS if where.type == "cpu" else None),
         )  # fmt: skip
-        found = time_generations(setting, cli.chosen_generations(generations), rounds, curves)
+        found = time_generations(setting, chosen_generations(generations), rounds, curves)
         results = {**circumstances("python -m lineage.bench", where), **found}
         print_timing(results, console)
         paths = write_timing(results, out)

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from lineage.bench.circumstances import circumstances_line
-from lineage.bench.published import GENERATIONS
-from lineage.bench.report import NOTHING, WIDTH, Table, as_json, drawn, hanging, markdown_table, wide
+from lineage.bench.results import as_json
 from lineage.common.checkpoint import write_atomically
 from lineage.common.stages import PHASES
+from lineage.common.tables import NOTHING, WIDTH, Table, drawn, hanging, markdown_table, wide
+from lineage.experiments.generations import TITLES
 from lineage.viz import milliseconds, plot_scaling
 
 Results = Mapping[str, Any]
@@ -48,7 +49,7 @@ def remarks(results: Results) -> list[str]:
     for name, row in results["generations"].items():
         if row["extrapolated_from"]:
             lines.append(
-                f"{GENERATIONS[name]}: {row['extrapolated_from']} of {row['regions']} crops were run; warp, CNN, SVMs "
+                f"{TITLES[name]}: {row['extrapolated_from']} of {row['regions']} crops were run; warp, CNN, SVMs "
                 "and regressors are extrapolated in proportion; its memory is not measured so."
             )
     return [
@@ -67,7 +68,7 @@ def _phase_table(results: Results) -> Table:
         device_peak = row["device_peak_memory_bytes"]
         rows.append(
             (
-                GENERATIONS[name],
+                TITLES[name],
                 *(milliseconds(row["ms_by_phase"][phase]) for phase in PHASES),
                 milliseconds(row["ms_per_image_without_proposals"]),
                 milliseconds(row["ms_per_image"]),
@@ -92,7 +93,7 @@ def _stage_table(results: Results) -> Table:
             low, high = facts["ms_range"]
             rows.append(
                 (
-                    f"{GENERATIONS[name]}: {stage}",
+                    f"{TITLES[name]}: {stage}",
                     milliseconds(facts["ms"]),
                     f"{milliseconds(low)}-{milliseconds(high)}",
                     _giga(facts["flops"]),
@@ -116,7 +117,7 @@ def _curve_tables(results: Results) -> list[Table]:
         points = next(iter(generations.values()))["curves"][curve]
         header = ("", *(f"{point[0]:,}" for point in points))
         rows = [
-            (GENERATIONS[name], *(_point(curve, *point) for point in row["curves"][curve]))
+            (TITLES[name], *(_point(curve, *point) for point in row["curves"][curve]))
             for name, row in generations.items()
         ]
         if curve == "pictures":
@@ -162,7 +163,7 @@ def write_timing(results: Results, out: Path) -> list[Path]:
     paths = [out / "timing.json", out / "timing.md"]
     write_atomically(paths[0], lambda path: path.write_text(as_json(results), encoding="utf-8"))
     write_atomically(paths[1], lambda path: path.write_text(timing_markdown(results), encoding="utf-8"))
-    rows = {GENERATIONS[name]: row["curves"] for name, row in results["generations"].items() if "curves" in row}
+    rows = {TITLES[name]: row["curves"] for name, row in results["generations"].items() if "curves" in row}
     if rows:
         curves = {
             label: {name: [(p[0], p[1]) for p in row[curve]] for name, row in rows.items()}

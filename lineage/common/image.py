@@ -49,6 +49,12 @@ def check_image(image: Tensor) -> None:
         raise ValueError(f"image: expected RGB in 0..1, got values in {low:.3g}..{high:.3g}")
 
 
+def check_images(images: list[Tensor]) -> None:
+    """:func:`check_image` for each."""
+    for image in images:
+        check_image(image)
+
+
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(pixels - mean) / std for (..., 3, H, W), ``mean`` and ``std`` a channel."""
     return (pixels - constant(mean, pixels)[:, None, None]).div_(constant(std, pixels)[:, None, None])
@@ -89,6 +95,8 @@ def _pad(pixels: Tensor, h: int, w: int) -> Tensor:
 def stack_frames(frames: list[Frame]) -> Tensor:
     """Batch (B, 3, h, w) of frames padded right and below with 0 (the mean colour) to the largest."""
     pixels = [frame.pixels for frame in frames]
+    if len(pixels) == 1:
+        return pixels[0]
     h, w = max(p.shape[2] for p in pixels), max(p.shape[3] for p in pixels)
     return torch.cat([_pad(p, h, w) for p in pixels])
 
@@ -110,7 +118,6 @@ def detect_each(
     detect: Callable[[Tensor, Tensor | None], dict[str, Tensor]], images: list[Tensor], proposals: list[Tensor] | None
 ) -> list[dict[str, Tensor]]:
     """Run ``detect`` on each picture (with its proposals, where given) after :func:`check_image`."""
-    for image in images:
-        check_image(image)
+    check_images(images)
     given = proposals if proposals is not None else [None] * len(images)
     return [detect(image, boxes) for image, boxes in zip(images, given, strict=True)]

@@ -100,11 +100,12 @@ def bench(
 
     console = Console()
     with cli.command(console):
-        from lineage.bench.report import drawn
+        from lineage.common.tables import drawn
         from lineage.course.race import functions_in, race
+        from lineage.experiments.options import chosen_generations, make_experiment
 
-        names = cli.chosen_generations(generations)
-        experiment = cli.make_experiment(
+        names = chosen_generations(generations)
+        experiment = make_experiment(
             data=data, backbone=backbone, weights=weights, recipe="quick", device=device, procedure=None, cache=cache,
             steps=steps,
         )  # fmt: skip

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lineage.bench.experiment import Experiment, evaluate_detector, region_proposals, trained_detector
 from lineage.bench.measure import measure
-from lineage.bench.report import Table
+from lineage.common.tables import Table
 from lineage.course.swap import SWAPPABLE, Function, using
-from lineage.detectors import TITLES
+from lineage.experiments.detections import evaluate_detector
+from lineage.experiments.experiment import Experiment
+from lineage.experiments.generations import generation_of
+from lineage.experiments.training import region_proposals, trained_detector
 
 TIMED_PICTURES = 12
 
@@ -62,14 +64,14 @@ def race(
     rows = []
     for name in generations:
         detector, _ = trained_detector(experiment, name, 0, train, regions, say)
-        given = None if name == "faster_rcnn" else test_regions
+        given = None if generation_of(name).proposes else test_regions
         calls: Counter[str] = Counter()
         for whose, own in (("the package's", {}), ("yours", functions)):
             with using(**{key: _counted(key, function, calls) for key, function in own.items()}):
                 result, _ = evaluate_detector(detector, test, given, f"{name}: {whose}")
                 milliseconds = measure({name: detector}, images)[name]["ms_per_image"]
             called = ", ".join(f"{key} {calls[key]}x" for key in own) or "-"
-            rows.append((TITLES[name], whose, f"{100 * result.map:.1f}", f"{milliseconds:.1f}", called))
+            rows.append((generation_of(name).title, whose, f"{100 * result.map:.1f}", f"{milliseconds:.1f}", called))
     return Table("Whose functions", ("", "functions", "mAP, %", "ms a picture", "called"), rows)
 
 

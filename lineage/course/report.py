@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.table import Table as RichTable
 
-from lineage.bench.report import Table, drawn
 from lineage.common.checkpoint import write_atomically
+from lineage.common.tables import Table, drawn
 from lineage.course.gradebook import Graded, write_tables
 
 PAGE = """<!doctype html>

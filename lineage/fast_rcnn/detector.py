@@ -11,14 +11,15 @@ from lineage.backbones import Backbone
 from lineage.common.batches import in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
 from lineage.common.constants import constant
-from lineage.common.image import Frame, as_channels_last, check_image, detect_each, stack_frames, to_frame
+from lineage.common.image import Frame, as_channels_last, check_images, detect_each, stack_frames, to_frame
 from lineage.common.nms import suppress_per_class
 from lineage.common.stages import stage
 from lineage.common.targets import check_targets
 from lineage.fast_rcnn.head import Head
+from lineage.fast_rcnn.loss import multi_task_loss
 from lineage.fast_rcnn.recipe import QUICK, HeadSettings, Recipe
 from lineage.fast_rcnn.roi_pool import roi_pool, with_picture_index
-from lineage.fast_rcnn.sampling import roi_losses
+from lineage.fast_rcnn.sampling import sample_minibatch
 
 
 class FastRCNN(nn.Module):
@@ -56,8 +57,7 @@ class FastRCNN(nn.Module):
         self, images: list[Tensor], targets: list[dict] | None = None, proposals: list[Tensor] | None = None
     ) -> list[dict[str, Tensor]] | dict[str, Tensor]:
         if self.training:
-            for image in images:
-                check_image(image)
+            check_images(images)
             wanted = check_targets(targets, len(images), len(self.classes))
             return self.losses(images, wanted, proposals, self.generator)
         return detect_each(self.detect, images, proposals)
@@ -66,10 +66,18 @@ class FastRCNN(nn.Module):
         self, images: list[Tensor], targets: list[dict], proposals: list[Tensor] | None, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """The multi-task loss of a minibatch of pictures."""
-        if proposals is None:
-            proposals = [self.propose(image) for image in images]
+        regions = [self.propose(image) for image in images] if proposals is None else proposals
         features, frames = self.convolve_batch(images)
-        return roi_losses(self, features, frames, targets, proposals, generator)
+        return self.roi_losses(features, frames, targets, regions, generator)
+
+    def roi_losses(
+        self, features: Tensor, frames: list[Frame], targets: list[dict], regions: list[Tensor], draw: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Sample RoIs in each picture, pool them from the shared maps (B, C, h, w), and take the multi-task loss."""
+        boxes, labels, offsets = sample_minibatch(regions, targets, self.recipe, draw, features.device)
+        fc7 = self.fc(self.pool(features, [frame.boxes_in(box) for frame, box in zip(frames, boxes)]))  # (R, D)
+        scores, moves = self.head.cls_score(fc7), self.head.offsets(fc7)  # (R, C + 1), (R, C, 4)
+        return multi_task_loss(scores, moves, labels, offsets, self.recipe.regression_weight)
 
     @stage("selective search", phase="propose")
     def propose(self, image: Tensor) -> Tensor:
@@ -77,14 +85,13 @@ class FastRCNN(nn.Module):
 
     @stage("conv", phase="features")
     def convolve(self, image: Tensor) -> tuple[Tensor, Frame]:
-        net = self.backbone
-        frame = to_frame(image, self.recipe.shorter, self.recipe.longer, net.mean, net.std)
-        return net.conv(as_channels_last(frame.pixels)), frame  # (1, C, h, w)
+        features, (frame,) = self.convolve_batch([image])
+        return features, frame  # (1, C, h, w)
 
     def convolve_batch(self, images: list[Tensor]) -> tuple[Tensor, list[Frame]]:
         """The same for a minibatch of pictures, padded to one size: (B, C, h, w)."""
-        net = self.backbone
-        frames = [to_frame(image, self.recipe.shorter, self.recipe.longer, net.mean, net.std) for image in images]
+        net, recipe = self.backbone, self.recipe
+        frames = [to_frame(image, recipe.shorter, recipe.longer, net.mean, net.std) for image in images]
         return net.conv(as_channels_last(stack_frames(frames))), frames
 
     @stage("roi pool", phase="features")
@@ -107,8 +114,5 @@ class FastRCNN(nn.Module):
 
     @stage("nms", phase="suppress")
     def suppress(self, boxes: Tensor, scores: Tensor) -> dict[str, Tensor]:
-        recipe = self.recipe
-        return suppress_per_class(
-            boxes, scores, score_threshold=recipe.score_threshold, iou_threshold=recipe.nms_iou,
-            max_detections=recipe.max_detections,
-        )  # fmt: skip
+        least, iou, most = self.recipe.score_threshold, self.recipe.nms_iou, self.recipe.max_detections
+        return suppress_per_class(boxes, scores, score_threshold=least, iou_threshold=iou, max_detections=most)

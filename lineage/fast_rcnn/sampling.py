@@ -1,22 +1,15 @@
-"""RoIs of a minibatch and their loss (section 2.3, "mini-batch sampling")."""
+"""RoIs of a minibatch (section 2.3, "mini-batch sampling")."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lineage.common.boxes import encode_boxes
 from lineage.common.constants import constant
-from lineage.common.image import Frame
 from lineage.common.matching import label_regions
 from lineage.common.sampling import sample_balanced
-from lineage.fast_rcnn.loss import multi_task_loss
 from lineage.fast_rcnn.recipe import HeadSettings
-
-if TYPE_CHECKING:
-    from lineage.fast_rcnn.detector import FastRCNN
 
 
 def sample_rois(
@@ -30,23 +23,14 @@ def sample_rois(
     return boxes, labels, offsets
 
 
-def roi_losses(
-    detector: FastRCNN,
-    features: Tensor,
-    frames: list[Frame],
-    targets: list[dict[str, Tensor]],
+def sample_minibatch(
     proposals: list[Tensor],
+    targets: list[dict[str, Tensor]],
+    recipe: HeadSettings,
     generator: torch.Generator,
-) -> dict[str, Tensor]:
-    """Sample RoIs in each picture, pool them from the shared maps (B, C, h, w), and take the multi-task loss."""
-    samples = [sample_rois(boxes, target, detector.recipe, generator) for boxes, target in zip(proposals, targets)]
+    device: torch.device,
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """RoIs of several pictures, on ``device``: boxes (R_i, 4) of each; labels (R,) and offsets (R, 4) of all."""
+    samples = [sample_rois(boxes, target, recipe, generator) for boxes, target in zip(proposals, targets)]
     boxes, labels, offsets = zip(*samples)
-    rois = [frame.boxes_in(box.to(features.device)) for frame, box in zip(frames, boxes)]
-    fc7 = detector.fc(detector.pool(features, rois))  # (R, D)
-    return multi_task_loss(
-        detector.head.cls_score(fc7),
-        detector.head.offsets(fc7),
-        torch.cat(labels).to(features.device),
-        torch.cat(offsets).to(features.device),
-        detector.recipe.regression_weight,
-    )
+    return [box.to(device) for box in boxes], torch.cat(labels).to(device), torch.cat(offsets).to(device)

@@ -10,7 +10,6 @@ from lineage.common.image import Frame
 from lineage.common.matching import usable_objects
 from lineage.common.stages import stage
 from lineage.fast_rcnn.detector import FastRCNN
-from lineage.fast_rcnn.sampling import roi_losses
 from lineage.faster_rcnn.loss import rpn_loss, rpn_targets
 from lineage.faster_rcnn.recipe import QUICK, Recipe
 from lineage.faster_rcnn.rpn import RPN, select_proposals
@@ -56,7 +55,7 @@ class FasterRCNN(FastRCNN):
         losses, found = self.rpn_losses(features, frames, targets, generator)
         if proposals is None:
             proposals = found
-        return {**losses, **roi_losses(self, features, frames, targets, proposals, generator)}
+        return {**losses, **self.roi_losses(features, frames, targets, proposals, generator)}
 
     def rpn_losses(
         self, features: Tensor, frames: list[Frame], targets: list[dict], generator: torch.Generator

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from lineage.common.optimise import LossCurves, Solver, TrainingReport, optimise, run_once
 from lineage.common.progress import track
 from lineage.data.voc import VOCDataset
-from lineage.fast_rcnn.sampling import roi_losses
 from lineage.fast_rcnn.train import load_batch
 from lineage.faster_rcnn.detector import FasterRCNN
 from lineage.faster_rcnn.rpn import select_proposals
@@ -116,7 +115,7 @@ def _train_head(
         images, targets, boxes = load_batch(dataset, indices, generator, detector, regions)
         features, frames = detector.convolve_batch(images)
         assert boxes is not None
-        return roi_losses(detector, features, frames, targets, boxes, generator)
+        return detector.roi_losses(features, frames, targets, boxes, generator)
 
     modules: list[nn.Module] = [detector.backbone, detector.head]
     return optimise(modules, losses_of, len(dataset), solver, seed=seed, label="Faster R-CNN: detector", resume=resume)

@@ -11,17 +11,16 @@ import torch
 
 from lineage.backbones import build_backbone
 from lineage.bench.__main__ import ABLATION_NAMES
-from lineage.bench.ablation_report import ablation_table, footnotes, write_ablation
-from lineage.bench.ablations import ABLATIONS, Setting, _detector_of, run_ablation, truncated
-from lineage.bench.experiment import (
-    Experiment,
-    changed,
-    pretrained_backbone,
-    region_proposals,
-    trained_detector,
-)  # fmt: skip
+from lineage.bench.ablations.rebuilt import truncated
+from lineage.bench.ablations.report import ablation_table, footnotes, write_ablation
+from lineage.bench.ablations.run import detector_of, run_ablation
+from lineage.bench.ablations.table import ABLATIONS
+from lineage.bench.ablations.variant import Setting
 from lineage.common.stages import trace
-from lineage.detectors import GENERATIONS, build_detector, named_recipe
+from lineage.experiments.experiment import Experiment, changed
+from lineage.experiments.generations import GENERATIONS, build_detector, named_recipe
+from lineage.experiments.pretraining import pretrained_backbone
+from lineage.experiments.training import region_proposals, trained_detector
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def variant(name, label):
 
 
 def measured(name, label, setting):
-    return _detector_of(variant(name, label), setting)
+    return detector_of(variant(name, label), setting)
 
 
 def untouched(setting, generation="fast_rcnn", **fields):
@@ -138,7 +137,7 @@ def test_fewer_proposals_are_the_first_ones(setting):
 def test_svd_leaves_fewer_weights(setting):
     sizes = []
     for one in ABLATIONS["svd"].variants:
-        detector, _ = _detector_of(one, setting)
+        detector, _ = detector_of(one, setting)
         sizes.append(sum(p.numel() for p in detector.head.fc.parameters()))
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
 

@@ -4,16 +4,9 @@ import dataclasses
 
 import pytest
 
-from lineage.bench.published import (
-    CONTRADICTIONS,
-    GENERATIONS,
-    PUBLISHED,
-    QUANTITIES,
-    SOURCES,
-    contradictions,
-    find,
-    headline,
-)
+from lineage.bench.contradictions import CONTRADICTIONS, contradictions
+from lineage.bench.published import PUBLISHED, QUANTITIES, SOURCES, find, headline
+from lineage.experiments.generations import GENERATIONS
 
 
 def values(quantity, generation, source=""):

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from lineage.bench.report import map_order, markdown, print_table, tables, write_report
+from lineage.bench.remarks import map_order
+from lineage.bench.report import markdown, print_table, write_report
+from lineage.bench.result_tables import tables
 
 PHASES = ("propose", "features", "classify", "refine", "suppress")
 

@@ -13,7 +13,7 @@ from lineage.bench.timing import time_generations
 from lineage.bench.timing_command import picture_size
 from lineage.bench.timing_report import print_timing, timing_markdown, write_timing
 from lineage.common.stages import Trace, Work
-from lineage.detectors import GENERATIONS
+from lineage.experiments.generations import GENERATIONS
 
 CPU = torch.device("cpu")
 SMALL = Setting(CPU, "tiny", size=(96, 128), proposals=60, rpn_proposals=30)

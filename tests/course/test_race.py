@@ -6,10 +6,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lineage import cli
 from lineage.common.nms import nms_reference
 from lineage.course.__main__ import app
 from lineage.course.race import functions_in, race
+from lineage.experiments.options import make_experiment
 
 KEEP_ALL = """
 def nms(boxes, scores, iou_threshold):
@@ -19,7 +19,7 @@ def nms(boxes, scores, iou_threshold):
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    return cli.make_experiment(
+    return make_experiment(
         data="shapes", backbone="tiny", weights="none", recipe="quick", device="cpu", procedure=None,
         cache=tmp_path_factory.mktemp("cache"), steps=40, pretraining_crops=320, limit_pictures=(12, 6),
     )  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from lineage.bench.circumstances import circumstances_line
-from lineage.bench.report import Table, as_json, drawn, markdown_table
+from lineage.bench.results import as_json
 from lineage.common.checkpoint import write_atomically
+from lineage.common.tables import Table, drawn, markdown_table
 
 HEADER = ("", "mAP@0.5, %", "range", "mAP@0.7, %", "ms without proposals", "proposals", "published mAP@0.5")
 

@@ -11,7 +11,7 @@ import textwrap
 import tokenize
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage.detectors import TITLES, named_recipe
+from lineage.experiments.generations import TITLES, named_recipe
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lineage import train
-from lineage.detectors import GENERATIONS, RECIPES, named_recipe
-from lineage.explain import explain
+from lineage.experiments.explain import explain
+from lineage.experiments.generations import GENERATIONS, RECIPES, named_recipe
 
 
 def leaves(settings, prefix=""):

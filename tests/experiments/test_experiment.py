@@ -12,20 +12,22 @@ import torch
 from typer.testing import CliRunner
 
 import lineage.bench.__main__ as bench
-from lineage.bench import experiment as e
 from lineage.common import optimise
 from lineage.common.checkpoint import load_checkpoint
-from lineage.detectors import GENERATIONS
+from lineage.experiments.experiment import Experiment
+from lineage.experiments.generations import GENERATIONS
+from lineage.experiments.stopwatch import stopwatch
+from lineage.experiments.training import model_key, train_alone
 
 STEPS, INTERRUPTED_AT = 6, 4
 
 
-def small(cache, **fields) -> e.Experiment:
+def small(cache, **fields) -> Experiment:
     known = {
         "data": "shapes", "backbone": "tiny", "weights": None, "recipe": "quick", "cache": cache,
         "device": torch.device("cpu"), "steps": STEPS, "pretraining_crops": 96, "limit_pictures": (6, 3),
     }  # fmt: skip
-    return e.Experiment(**{**known, **fields})
+    return Experiment(**{**known, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -34,42 +36,83 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def train(experiment: e.Experiment, generation: str, said: list[str] | None = None, seed: int = 0):
-    return e.train_alone(experiment, generation, seed, said.append if said is not None else lambda line: None)
+def train(experiment: Experiment, generation: str, said: list[str] | None = None, seed: int = 0):
+    return train_alone(experiment, generation, seed, said.append if said is not None else lambda line: None)
+
+
+BOXES = [torch.tensor([[1.0, 2, 30, 40]]) for _ in range(6)]
 
 
 def test_everything_that_changes_a_model_changes_its_key(cache):
     experiment = small(cache)
     dataset = experiment.training_set()
     changes = {
-        "weights": "none", "proposals": 7, "procedure": "alternating", "pretraining": False, "steps": 7,
-        "pretraining_crops": 97, "validate": True, "recipe": "paper", "backbone": "alexnet",
-        "preprocessing": "caffe", "changes": (("flip", False),), "regions": "RPN",
+        "procedure": "alternating", "pretraining": False, "steps": 7, "pretraining_crops": 97, "recipe": "paper",
+        "backbone": "alexnet", "changes": (("flip", False),),
     }  # fmt: skip
     others = [dataclasses.replace(experiment, **{name: value}) for name, value in changes.items()]
-    keys = {other.key("faster_rcnn", 0, dataset) for other in (experiment, *others)}
-    assert len(keys) == 1 + len(changes)
-    assert experiment.key("faster_rcnn", 1, dataset) not in keys
-    assert experiment.key("fast_rcnn", 0, dataset) not in keys
+    others += [dataclasses.replace(others[-2], **{name: value})  # of published networks only
+               for name, value in {"weights": "imagenet", "preprocessing": "caffe"}.items()]  # fmt: skip
+    keys = {model_key(other, "faster_rcnn", 0, dataset, None) for other in (experiment, *others)}
+    assert len(keys) == 1 + len(others)
+    assert model_key(experiment, "faster_rcnn", 1, dataset, None) not in keys
+    assert model_key(experiment, "fast_rcnn", 0, dataset, BOXES) not in keys
     elsewhere = dataclasses.replace(experiment, cache=cache / "other")
-    assert elsewhere.key("faster_rcnn", 0, dataset) == experiment.key("faster_rcnn", 0, dataset)
+    assert model_key(elsewhere, "faster_rcnn", 0, dataset, None) == model_key(
+        experiment, "faster_rcnn", 0, dataset, None
+    )
 
 
-def test_a_copy_of_the_data_has_the_same_key_until_a_picture_or_the_weights_change(cache, tmp_path):
+def test_proposals_belong_to_the_key_of_those_who_take_them(cache):
+    experiment = small(cache)
+    dataset = experiment.training_set()
+    moved = [boxes + 1 for boxes in BOXES]
+    for generation in GENERATIONS:
+        keys = {model_key(experiment, generation, 0, dataset, boxes) for boxes in (BOXES, moved)}
+        assert len(keys) == (1 if generation == "faster_rcnn" else 2)
+
+
+def test_a_copy_of_the_data_has_the_same_key_until_something_changes(cache, tmp_path):
     shapes = small(cache).training_set()
     shutil.copytree(shapes.root, tmp_path / "copy")
     weights = tmp_path / "w.pth"
     weights.write_bytes(b"one")
-    roots = shapes.root, tmp_path / "copy"
-    experiments = [small(cache, data=str(root), weights=str(weights)) for root in roots]
-    copied = experiments[1].training_set()
-    known = experiments[0].key("rcnn", 0, experiments[0].training_set())
-    assert experiments[1].key("rcnn", 0, copied) == known
+    kind = {"backbone": "alexnet", "weights": str(weights)}
+    first, second = (small(cache, data=str(root), **kind) for root in (shapes.root, tmp_path / "copy"))
+    known = model_key(first, "rcnn", 0, first.training_set(), BOXES)
+
+    def key() -> str:
+        return model_key(second, "rcnn", 0, second.training_set(), BOXES)
+
+    assert key() == known
     weights.write_bytes(b"two")
-    assert experiments[1].key("rcnn", 0, copied) != known
+    assert key() != known
     weights.write_bytes(b"one")
+    annotation = tmp_path / "copy" / "Annotations" / f"{shapes.ids[0]}.xml"
+    text = annotation.read_text()
+    annotation.write_text(text.replace("<difficult>0", "<pose>Left</pose><difficult>0") + "<!-- looked at again -->")
+    assert key() == known, "what no target is made of"
+    annotation.write_text(text.replace("<difficult>0", "<difficult>1"))
+    assert key() != known
+    annotation.write_text(text)
+    assert key() == known
+    copied = second.training_set()
     shutil.copyfile(copied.image_path(1), copied.image_path(0))
-    assert experiments[1].key("rcnn", 0, copied) != known
+    assert key() != known
+
+
+def test_corrected_annotations_make_a_new_model(cache, tmp_path):
+    """The same pictures under other labels: the old model must not come back."""
+    shutil.copytree(small(cache).training_set().root, tmp_path / "data")
+    experiment = small(tmp_path / "cache", data=str(tmp_path / "data"))
+    first = train(experiment, "fast_rcnn")
+    for path in (tmp_path / "data" / "Annotations").glob("*.xml"):
+        path.write_text(path.read_text().replace("<name>disk<", "<name>?<").replace("<name>square<", "<name>disk<")
+                        .replace("<name>?<", "<name>square<"))  # fmt: skip
+    second = train(experiment, "fast_rcnn")
+    assert second != first
+    before, after = (load_checkpoint(path)[0]["head.cls_score.weight"] for path in (first, second))
+    assert not torch.equal(before, after)
 
 
 def test_a_trained_model_is_found_again_and_its_pre_training_shared(cache):
@@ -110,10 +153,10 @@ def test_an_interrupted_training_goes_on_and_ends_as_an_uninterrupted_one(genera
 
 def test_seconds_of_interrupted_runs_are_added_up(tmp_path):
     kept = tmp_path / "work" / "seconds"
-    with pytest.raises(KeyboardInterrupt), e.stopwatch(kept):
+    with pytest.raises(KeyboardInterrupt), stopwatch(kept):
         time.sleep(0.05)
         raise KeyboardInterrupt
-    with e.stopwatch(kept) as seconds_so_far:
+    with stopwatch(kept) as seconds_so_far:
         assert seconds_so_far() >= 0.05
     assert not [path for path in kept.parent.iterdir() if path != kept]
 

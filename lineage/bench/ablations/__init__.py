@@ -1,0 +1,1 @@
+"""The papers' ablations: what each of their ideas is worth."""

@@ -1,0 +1,116 @@
+"""Trained detectors made over: without box regression, with truncated layers, with SVMs, with another's proposals."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lineage.bench.ablations.variant import Setting
+from lineage.common.stages import stage
+from lineage.experiments.training import trained_detector
+from lineage.fast_rcnn.detector import FastRCNN
+from lineage.fast_rcnn.truncated_svd import compress_fc
+from lineage.faster_rcnn.recipe import Recipe as FasterRecipe
+from lineage.faster_rcnn.train import propose_all
+from lineage.rcnn.features import cache_features
+from lineage.rcnn.recipe import SVMSettings
+from lineage.rcnn.svm import LinearSVMs, train_svms
+
+
+def without_regression(detector: Any, setting: Setting) -> Any:
+    """The same detector with its proposals' own boxes."""
+    plain = copy.deepcopy(detector)
+    if isinstance(plain, FastRCNN):
+        plain.recipe = dataclasses.replace(plain.recipe, target_stds=(0.0,) * 4)  # predicted offsets times 0
+    else:
+        plain.regressors.weight.zero_()
+        plain.regressors.bias.zero_()
+    return plain
+
+
+def truncated(shares: tuple[float, ...]) -> Callable[[Any, Setting], Any]:
+    """The fc layers at these shares of their full rank."""
+
+    def rebuild(detector: Any, setting: Setting) -> Any:
+        small = copy.deepcopy(detector)
+        layers = [layer for layer in small.head.fc if isinstance(layer, torch.nn.Linear)]
+        if len(layers) != len(shares):
+            raise ValueError(
+                f"--ablation svd: needs a backbone with {len(shares)} fully connected layers (tiny, alexnet, zf, "
+                f"vgg16); {small.backbone.name} has {len(layers)}"
+            )
+        ranks = tuple(max(1, round(share * min(layer.weight.shape))) for share, layer in zip(shares, layers))
+        small.head.fc = compress_fc(small.head.fc, ranks)
+        return small
+
+    return rebuild
+
+
+class FastRCNNWithSVMs(FastRCNN):
+    """Fast R-CNN whose softmax is replaced, after training, by R-CNN's SVMs on its fc7 (section 5.4)."""
+
+    svms: LinearSVMs
+
+    @stage("svm", phase="classify")
+    def classify(self, fc7: Tensor) -> Tensor:
+        return self.svms(fc7)  # (R, C)
+
+
+def with_svms(detector: Any, setting: Setting) -> Any:
+    """R-CNN's third procedure on a trained Fast R-CNN: features to disk, hard-negative mining, one SVM a class."""
+    settings = SVMSettings()
+
+    @torch.inference_mode()
+    def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        device = next(detector.parameters()).device
+        features, frame = detector.convolve(image.to(device))
+        fc7 = detector.fc(detector.pool(features, [frame.boxes_in(boxes.to(device))])).cpu()
+        return fc7[:, :0], fc7
+
+    with tempfile.TemporaryDirectory(dir=setting.experiment.cache) as folder:
+        cache = cache_features(
+            setting.train, setting.regions, extract, Path(folder), min_pair_iou=1.0, label="Fast R-CNN: features"
+        )
+        svms, _ = train_svms(cache, len(detector.classes), settings, setting.seed)
+    other = copy.deepcopy(detector)
+    other.__class__ = FastRCNNWithSVMs  # the same modules: only classify differs
+    other.svms = svms.to(next(detector.parameters()).device)
+    other.recipe = dataclasses.replace(other.recipe, score_threshold=-1.1)  # a margin, as in R-CNN's recipe
+    return other
+
+
+class FastRCNNOnRPN(FastRCNN):
+    """Step 2 of the 4: a Fast R-CNN whose proposals come from an RPN that shares nothing with it."""
+
+    proposer: Any
+
+    @stage("rpn, apart", phase="propose")
+    def propose(self, image: Tensor) -> Tensor:
+        return self.proposer.propose(image)  # (R, 4)
+
+
+def unshared(setting: Setting) -> tuple[Any, list[Tensor]]:
+    """Steps 1 and 2: an RPN, and a Fast R-CNN trained on its proposals, each with its own convolutions."""
+    faster: FasterRecipe = setting.experiment.recipe_of("faster_rcnn")
+    alone = dataclasses.replace(setting.experiment, procedure="rpn")
+    proposer, _ = trained_detector(alone, "faster_rcnn", setting.seed, setting.train, None, setting.say)
+    regions = propose_all(proposer, setting.train)
+    # The detector of Faster R-CNN's recipe, proposals apart.
+    shared = {field.name for field in dataclasses.fields(faster)} & {
+        field.name for field in dataclasses.fields(setting.experiment.recipe_of("fast_rcnn"))
+    }
+    changes = tuple((name, getattr(faster, name)) for name in sorted(shared))
+    on_rpn = dataclasses.replace(setting.experiment, changes=changes, regions="RPN")
+    detector, _ = trained_detector(on_rpn, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
+    detector.__class__ = FastRCNNOnRPN
+    detector.proposer = proposer
+    with torch.inference_mode():
+        given = [proposer.propose(setting.test[i][0].to(setting.experiment.device)) for i in range(len(setting.test))]
+    return detector, [boxes.clone() for boxes in given]

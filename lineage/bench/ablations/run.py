@@ -1,0 +1,89 @@
+"""An ablation, trained, evaluated and timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from typing import Any
+
+from torch import Tensor
+
+from lineage.bench.ablations.rebuilt import unshared
+from lineage.bench.ablations.table import ABLATIONS
+from lineage.bench.ablations.variant import Setting, Variant
+from lineage.bench.measure import measure
+from lineage.evaluation.voc import evaluate_voc
+from lineage.experiments.detections import evaluate_detector
+from lineage.experiments.experiment import Experiment, Say, changed, dataset_facts
+from lineage.experiments.generations import generation_of
+from lineage.experiments.training import region_proposals, trained_detector
+
+TIMED_PICTURES = 12
+STRICT_IOU = 0.7  # besides 0.5: where a box is shows here
+
+
+def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) -> dict[str, Any]:
+    """Train, change and evaluate every variant with every seed; time the first seed's side by side.
+
+    Returns:
+        {"ablation", "title", "source", "remark", "dataset", "variants": {label: generation, map_mean, map_values,
+        map_70_mean, map_70_values (at IoU 0.7), ms_per_image_without_proposals, proposals_mean, published}}.
+    """
+    ablation = ABLATIONS[name]
+    train, test = experiment.datasets()
+    regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
+    targets = [test.target(index) for index in range(len(test))]
+    maps: dict[str, list[float]] = {variant.label: [] for variant in ablation.variants}
+    strict: dict[str, list[float]] = {variant.label: [] for variant in ablation.variants}
+    timed: dict[str, Any] = {}
+    for seed in seeds:
+        setting = Setting(experiment, train, test, regions, test_regions, seed, say)
+        for variant in ablation.variants:
+            detector, given = detector_of(variant, setting)
+            result, detections = evaluate_detector(detector, test, given, f"{variant.label}: test")
+            maps[variant.label].append(float(result.map))
+            strict[variant.label].append(evaluate_voc(detections, targets, len(test.classes), STRICT_IOU).map)
+            timed.setdefault(variant.label, detector)
+            say(f"{variant.label}, seed {seed}: mAP {result.map:.3f}")
+    images = [test[i][0].to(experiment.device) for i in range(min(TIMED_PICTURES, len(test)))]
+    measured = measure(timed, images)
+    rows = {
+        variant.label: {
+            "generation": variant.generation,
+            "map_mean": statistics.mean(maps[variant.label]),
+            "map_values": maps[variant.label],
+            "map_70_mean": statistics.mean(strict[variant.label]),
+            "map_70_values": strict[variant.label],
+            "ms_per_image_without_proposals": measured[variant.label]["ms_per_image_without_proposals"],
+            "proposals_mean": measured[variant.label]["proposals_mean"],
+            "published": variant.published,
+        }
+        for variant in ablation.variants
+    }
+    return {
+        "ablation": name, "title": ablation.title, "source": ablation.source, "remark": ablation.remark,
+        "dataset": dataset_facts(train, test),
+        "variants": rows,
+    }  # fmt: skip
+
+
+def detector_of(variant: Variant, setting: Setting) -> tuple[Any, list[Tensor] | None]:
+    """A variant's detector as it is measured, and the test pictures' proposals (None: it makes its own)."""
+    experiment, seed = setting.experiment, setting.seed
+    own = experiment.recipe_of(variant.generation)
+    changes = tuple(variant.train(own).items())
+    given: list[Tensor] | None = None if generation_of(variant.generation).proposes else setting.test_regions
+    if variant.unshared:
+        detector, given = unshared(setting)
+    else:
+        altered = dataclasses.replace(experiment, changes=changes)
+        detector, _ = trained_detector(altered, variant.generation, seed, setting.train, setting.regions, setting.say)
+    if variant.rebuild is not None:
+        detector = variant.rebuild(detector, setting)
+    detector.recipe = changed(detector.recipe, tuple(variant.test(detector.recipe).items()))
+    if variant.share < 1 and given is not None:
+        limit = detector.recipe.proposals.limit
+        few = max(1, round(variant.share * limit))
+        detector.recipe = changed(detector.recipe, (("proposals.limit", few),))
+        given = [boxes[:few] for boxes in given]
+    return detector, given

@@ -1,0 +1,97 @@
+"""What is trained on what: the one description that every command, notebook and benchmark starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lineage.backbones.pretrain import CROPS
+from lineage.common.augment import Augmentation
+from lineage.data.catalogue import open_dataset
+from lineage.data.voc import VOCDataset
+from lineage.experiments.generations import named_recipe
+from lineage.rcnn.recipe import PAPER as RCNN_PAPER
+from lineage.selective_search.settings import ProposalSettings
+
+QUICK_MODE_UP_TO = 300  # two strategies give some 300 boxes; who asks for more gets the papers' eight
+PAPER_PROPOSALS = RCNN_PAPER.proposals
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what. Everything that changes a trained model is a field."""
+
+    data: str
+    backbone: str
+    weights: str | None
+    recipe: str
+    cache: Path
+    device: torch.device
+    proposals: int | None = None
+    procedure: str | None = None  # of Faster R-CNN; None is the recipe's
+    preprocessing: str | None = None  # of weights from a file; None is the backbone's usual one
+    augmentation: Augmentation = Augmentation()  # of all but SPP-net, whose maps are computed once
+    classes: tuple[str, ...] | None = None  # in this order; None: what the annotations have
+    changes: tuple[tuple[str, Any], ...] = ()  # of the recipe: field, with dots where it is nested, and value
+    regions: str = "selective search"  # where Fast R-CNN's proposals come from
+    pretraining: bool = True
+    validate: bool = False  # train on "train", test on "val": for making choices
+    steps: int | None = None  # of every gradient procedure, for a quick check
+    pretraining_crops: int = CROPS
+    limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
+
+    def datasets(self) -> tuple[VOCDataset, VOCDataset]:
+        """The training and the test split, with one class list."""
+        train = self.training_set()
+        split = "val" if self.validate else "test"
+        test = open_dataset(self.data, split, self.cache / "data", train.classes, self.limit_pictures)
+        return train, test
+
+    def training_set(self) -> VOCDataset:
+        """The split to learn from."""
+        split = "train" if self.validate else "trainval"
+        return open_dataset(self.data, split, self.cache / "data", self.classes, self.limit_pictures)
+
+    def recipe_of(self, generation: str) -> Any:
+        """The named recipe with this experiment's changes."""
+        recipe = named_recipe(generation, self.recipe)
+        if hasattr(recipe, "proposals"):
+            recipe = dataclasses.replace(recipe, proposals=self.proposal_settings(recipe.proposals))
+        if hasattr(recipe, "augmentation"):
+            recipe = dataclasses.replace(recipe, augmentation=self.augmentation)
+        if self.procedure is not None and hasattr(recipe, "procedure"):
+            recipe = dataclasses.replace(recipe, procedure=self.procedure)
+        if self.steps is not None:
+            for name in ("finetune", "solver", "rpn_solver", "head_solver"):
+                if hasattr(recipe, name):
+                    recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(self.steps)})
+        return changed(recipe, self.changes)
+
+    def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
+        """The recipe's selective search, asked for as many proposals as the experiment wants.
+
+        Pictures other than shapes get the papers' 2000 by default: they are larger and busier.
+        """
+        wanted = self.proposals or (settings.limit if self.data == "shapes" else PAPER_PROPOSALS.limit)
+        assert wanted is not None
+        return dataclasses.replace(settings if wanted <= QUICK_MODE_UP_TO else PAPER_PROPOSALS, limit=wanted)
+
+
+def changed(recipe: Any, changes: tuple[tuple[str, Any], ...]) -> Any:
+    """A recipe with other values in some fields; "rpn.scales" is the field ``scales`` of the field ``rpn``."""
+    for name, value in changes:
+        first, _, rest = name.partition(".")
+        inner = changed(getattr(recipe, first), ((rest, value),)) if rest else value
+        recipe = dataclasses.replace(recipe, **{first: inner})
+    return recipe
+
+
+def dataset_facts(train: VOCDataset, test: VOCDataset) -> dict[str, Any]:
+    """What a results file says of its pictures."""
+    return {"train_pictures": len(train), "test_pictures": len(test), "classes": list(train.classes)}

@@ -1,0 +1,107 @@
+"""Experiments from what a command line or a notebook says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lineage.backbones import NAMES, PREPROCESSINGS
+from lineage.common.augment import Augmentation
+from lineage.experiments.experiment import Experiment
+from lineage.experiments.generations import GENERATIONS, RECIPES
+
+
+def default_cache() -> Path:
+    """$LINEAGE_CACHE, or "lineage" in the user's cache folder."""
+    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
+    return Path(os.environ.get("LINEAGE_CACHE") or fallback)
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    """``value`` if it is among ``choices``.
+
+    Raises:
+        ValueError: naming the option, the value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{option}: {value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def chosen_generations(names: str) -> list[str]:
+    """Comma-separated generations in the papers' order.
+
+    Raises:
+        ValueError: a name that is none of the four, or no name.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in GENERATIONS]
+    if unknown or not wanted:
+        raise ValueError(f"--generations: {', '.join(unknown) or 'nothing'} is none of {', '.join(GENERATIONS)}")
+    return [name for name in GENERATIONS if name in wanted]
+
+
+def make_experiment(
+    *,
+    data: str,
+    backbone: str,
+    weights: str,
+    recipe: str,
+    device: str,
+    procedure: str | None,
+    cache: Path | None,
+    preprocessing: str | None = None,
+    classes: str | None = None,
+    colour_jitter: float = 0.0,
+    scale_jitter: float = 1.0,
+    vertical_flip: bool = False,
+    **fields: Any,
+) -> Experiment:
+    """An experiment from command-line options.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+    one_of("--backbone", backbone, NAMES)
+    one_of("--recipe", recipe, RECIPES)
+    if procedure is not None:
+        one_of("--procedure", procedure, ("joint", "alternating"))
+    if preprocessing is not None:
+        one_of("--preprocessing", preprocessing, tuple(PREPROCESSINGS))
+    return Experiment(
+        data=data,
+        backbone=backbone,
+        weights=None if backbone == "tiny" or weights == "none" else weights,
+        recipe=recipe,
+        device=pick_device(device),
+        procedure=procedure,
+        preprocessing=preprocessing,
+        augmentation=Augmentation(colour_jitter, scale_jitter, vertical_flip),
+        classes=_class_list(classes),
+        cache=cache or default_cache(),
+        **fields,
+    )
+
+
+def _class_list(names: str | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    found = tuple(name.strip() for name in names.split(","))
+    if "" in found or len(set(found)) < len(found):
+        raise ValueError(f"--classes: {names!r} has an empty name, or one twice")
+    return found
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device for "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: an unknown name, or cuda without a GPU.
+    """
+    one_of("--device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device: cuda was asked for, but torch finds no GPU")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
