@@ -32,7 +32,14 @@ Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead o
 ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]
 ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
 VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pictures may stand upside down")]
-Classes = Annotated[str | None, typer.Option(help="comma-separated, in this order; default: the annotations' own")]
+Classes = Annotated[
+    str | None, typer.Option(help="comma-separated, in this order, others left alone; default: the annotations' own")
+]
+Set = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as --explain names it")]
+Split = Annotated[str | None, typer.Option(help="the split to learn from; default trainval, or train and val")]
+Unannotated = Annotated[str, typer.Option(help="pictures without an annotation: error, negative (no object) or skip")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="go on without the pictures that are unusable")]
+Accept = Annotated[str | None, typer.Option(help="kinds of finding that are meant so: 'size differs', ...")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is

@@ -36,7 +36,7 @@ def main(
     with cli.command(console):
         from lineage.common.checkpoint import write_atomically
         from lineage.common.stages import trace
-        from lineage.data.voc import read_image
+        from lineage.data.pictures import read_image
         from lineage.experiments.checkpoints import load_detector
         from lineage.experiments.generations import GENERATIONS, generation_of
         from lineage.experiments.options import one_of, pick_device

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "experiments": BASE | TRUNK | {"evaluation", "experiments"},
     "viz": BASE | TRUNK | {"evaluation", "viz"},
     "cli": BASE | {"experiments"},
+    "check": TRAINS,
     "train": TRAINS,
     "detect": TRAINS,
     "evaluate": TRAINS,

@@ -21,6 +21,7 @@ def open_dataset(
     cache_dir: Path,
     classes: Sequence[str] | None = None,
     pictures: tuple[int, int] | None = None,
+    unannotated: str = "error",
 ) -> VOCDataset:
     """A split of a dataset.
 
@@ -30,6 +31,7 @@ def open_dataset(
         cache_dir: where drawn and fetched datasets are kept.
         classes: names without the background; None discovers them.
         pictures: how many to draw for (trainval, test), "shapes" only.
+        unannotated: of a folder, what a picture without an annotation is; see VOCDataset.
     Raises:
         VOCFormatError: the folder is not in VOC layout, or has no such split.
         DownloadError: the pictures cannot be fetched.
@@ -39,7 +41,7 @@ def open_dataset(
         return VOCDataset(ensure_shapes(cache_dir, trainval=trainval, test=test), split, classes)
     if name in VOC_NAMES:
         return _voc(name, split, cache_dir, tuple(classes or VOC_CLASSES))
-    return VOCDataset(name, split, classes)
+    return VOCDataset(name, split, classes, unannotated)
 
 
 def _voc(name: str, split: str, cache_dir: Path, classes: tuple[str, ...]) -> VOCDataset:

@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 import lineage
-from lineage.data.voc import VOCDataset, contents_digest
+from lineage.data.pictures import contents_digest
+from lineage.data.voc import VOCDataset
 
 ROOT = Path(lineage.__file__).parent.parent
 WITHOUT_EFFECT = ("lineage.common.progress",)  # what a training imports, and no number depends on

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lineage.data.voc import VOCFormatError, read_image
+from lineage.data.findings import VOCFormatError
+from lineage.data.pictures import read_image
 
 ORIENTATION = 0x0112  # EXIF tag
 
