@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lineage import cli
-from lineage.data.findings import errors_of
+from lineage.data.findings import ERROR, Finding, VOCFormatError, errors_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lineage.common.tables import Table
     from lineage.data.check import Report
+    from lineage.data.voc import VOCDataset
 
 app = cli.new_app()
 FILES_SHOWN = 3  # of each kind of finding, in the table
@@ -53,7 +54,7 @@ def main(
 
     console = Console(stderr=as_json)
     with cli.command(console):
-        from lineage.data.check import check, open_splits
+        from lineage.data.check import Report, check, open_splits
         from lineage.data.layout import find_layout
         from lineage.data.repair import REMEDIES, repair
         from lineage.data.splits import make_split as write_split
@@ -67,7 +68,14 @@ def main(
             made = write_split(find_layout(data), make_split, seed)
             counts = ", ".join(f"{name} {len(ids)}" for name, ids in made.items())
             console.print(f"written: {data}/ImageSets/Main, seed {seed}: {counts}", **cli.PLAIN)
-        splits, learnt, tested = open_splits(data, cache, names, unannotated)
+        try:
+            splits, learnt, tested = open_splits(data, cache, names, unannotated)
+        except VOCFormatError as error:
+            if not as_json:
+                raise
+            nothing = Report([Finding("no data set", ERROR, data, str(error))])
+            print(json.dumps(_document(nothing), ensure_ascii=False))
+            raise typer.Exit(1) from None
         report = check(splits, learnt, tested, cache / "checks", stated=names is not None)
         report.findings = [*missing_splits(splits[learnt].layout), *report.findings]
         report.accept(names_in("--accept", accept) or ())
@@ -82,7 +90,7 @@ def main(
             console.print(f"written: {repaired}, {len(changes)} boxes changed: {repaired}/repairs.csv", **cli.PLAIN)
         if detector is not None:
             options = {"backbone": backbone, "recipe": recipe, "proposals": proposals, "cache": cache}
-            _print_trainability(detector, data, splits, learnt, options, console)
+            _print_trainability(detector, data, splits[learnt].without(report.bad), options, console)
         if errors_of(report.findings):
             raise typer.Exit(1)
 
@@ -99,9 +107,10 @@ def _print(report: Report, console: Console, every: bool) -> None:
             if table.rows:
                 console.print(drawn(table))
                 console.print()
-        shown = (
-            report.findings if every else list({finding.kind: finding for finding in report.findings[::-1]}.values())
-        )
+        first: dict[str, Finding] = {}
+        for finding in report.findings:
+            first.setdefault(finding.kind, finding)
+        shown = report.findings if every else list(first.values())
         for finding in sorted(shown, key=lambda finding: finding.severity):
             console.print(hanging(f"{finding.severity}: ", finding.message))
     errors = len(errors_of(report.findings))
@@ -137,7 +146,7 @@ def _finding_table(report: Report) -> Table:
 
 
 def _print_trainability(
-    generation: str, data: str, splits: dict[str, Any], learnt: str, options: dict[str, Any], console: Console
+    generation: str, data: str, dataset: VOCDataset, options: dict[str, Any], console: Console
 ) -> None:
     from lineage.common.tables import Table, drawn
     from lineage.experiments.generations import GENERATIONS, generation_of
@@ -146,7 +155,7 @@ def _print_trainability(
 
     one_of("--detector", generation, GENERATIONS)
     experiment = make_experiment(data=data, weights="none", device="cpu", procedure=None, **options)
-    found = trainability(experiment, generation, splits[learnt])
+    found = trainability(experiment, generation, dataset)
     rows = [
         (name, str(count), *(f"{100 * share:.0f}" for share in shares))
         for name, (count, *shares) in found.recall.items()
@@ -161,7 +170,7 @@ def _print_trainability(
                       f"--set 'rpn.sizes={sizes}'", **cli.PLAIN)  # fmt: skip
 
 
-def _draw(report: Report, splits: dict[str, Any], out: Path, console: Console) -> None:
+def _draw(report: Report, splits: dict[str, VOCDataset], out: Path, console: Console) -> None:
     """How large the objects are, and the doubtful boxes on their pictures."""
     from lineage.common.checkpoint import write_atomically
     from lineage.common.progress import track

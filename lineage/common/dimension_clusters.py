@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 ROUNDS = 100  # at most; some tens are enough
+STARTS = 5  # the best of so many
 
 
 def size_iou(sizes: Tensor, others: Tensor) -> Tensor:
@@ -17,14 +18,20 @@ def size_iou(sizes: Tensor, others: Tensor) -> Tensor:
 def cluster_sizes(sizes: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` sizes (count, 2) such that each of ``sizes`` (N, 2) overlaps one of them well; smallest area first.
 
-    The distance is 1 - IoU, so that large boxes do not outweigh small ones. Starts are drawn as k-means++ does.
+    The distance is 1 - IoU, so that large boxes do not outweigh small ones. Starts are drawn as k-means++ does, and
+    the best of several kept.
 
     Raises:
         ValueError: fewer sizes than clusters.
     """
     if len(sizes) < count:
         raise ValueError(f"anchors: {len(sizes)} boxes are too few for {count} clusters")
-    sizes = sizes.double()
+    tries = [_cluster(sizes.double(), count, generator) for _ in range(STARTS)]
+    best = max(tries, key=lambda centres: float(size_iou(sizes.double(), centres).max(dim=1).values.mean()))
+    return best[best.prod(dim=1).argsort()].float()
+
+
+def _cluster(sizes: Tensor, count: int, generator: torch.Generator) -> Tensor:
     first = int(torch.randint(len(sizes), (1,), generator=generator))
     centres = sizes[[first]]
     while len(centres) < count:
@@ -41,4 +48,4 @@ def cluster_sizes(sizes: Tensor, count: int, generator: torch.Generator) -> Tens
         centres = torch.stack(
             [sizes[owner == k].mean(dim=0) if (owner == k).any() else centres[k] for k in range(count)]
         )
-    return centres[centres.prod(dim=1).argsort()].float()
+    return centres

@@ -106,27 +106,24 @@ def _pictures(splits: Mapping[str, VOCDataset], report: Report) -> list[Path]:
 
 
 def _unreadable(paths: Sequence[Path], cache: Path | None) -> dict[Path, str]:
-    """The pictures that cannot be decoded, and why. What is known of a picture's contents is not found out again."""
+    """The pictures that cannot be decoded, and why. Contents that were decoded once are not decoded again."""
     kept = None if cache is None else cache / "readable.json"
-    known: dict[str, str] = _load(kept)
+    known = set() if kept is None else _load(kept)
     digests = {path: contents_digest(path) for path in paths}
     unknown = [path for path in paths if digests[path] not in known]
-    for path, reason in zip(unknown, _reasons(unknown)):
-        known[digests[path]] = reason.replace(str(path), "") if reason else ""
-    if kept is not None and unknown:
-        text = json.dumps(known)
+    bad = {path: reason for path, reason in zip(unknown, _reasons(unknown)) if reason}
+    if kept is not None and len(bad) < len(unknown):
+        text = json.dumps(sorted(known | {digests[path] for path in unknown if path not in bad}))
         write_atomically(kept, lambda path: path.write_text(text, encoding="utf-8"))
-    return {path: f"{path}{known[digests[path]]}" for path in paths if known[digests[path]]}
+    return bad
 
 
-def _load(kept: Path | None) -> dict[str, str]:
-    if kept is None or not kept.is_file():
-        return {}
+def _load(kept: Path) -> set[str]:
     try:
         found = json.loads(kept.read_text(encoding="utf-8"))
-    except ValueError:  # damaged: find it out again
-        return {}
-    return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):  # not there, or damaged: find it out again
+        return set()
+    return set(found) if isinstance(found, list) and all(isinstance(digest, str) for digest in found) else set()
 
 
 def _reasons(paths: Sequence[Path]) -> list[str | None]:
@@ -222,7 +219,7 @@ def _check_leaks(report: Report, learnt: VOCDataset, tested: VOCDataset) -> None
 
 def _check_lonely_annotations(report: Report, dataset: VOCDataset) -> None:
     pictures, annotations = dataset.layout.pictures.files, dataset.layout.annotations.files
-    for name in sorted(set(annotations) - set(pictures)):
+    for name in sorted(set(annotations) - set(pictures) - report.bad):  # of a bad one all is said
         file = annotations[name].name
         report.add("annotation without picture", WARNING, file, f"{file}: there is no picture {name}")
 

@@ -128,7 +128,7 @@ def names_in(option: str, text: str | None) -> tuple[str, ...] | None:
         return None
     (found,) = csv.reader([text], skipinitialspace=True)
     names = tuple(name.strip() for name in found)
-    if "" in names or len(set(names)) < len(names):
+    if not names or "" in names or len(set(names)) < len(names):
         raise ValueError(f"{option}: {text!r} has an empty name, or one twice")
     return names
 

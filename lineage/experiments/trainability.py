@@ -95,6 +95,7 @@ def _by_anchors(experiment: Experiment, recipe: Any, dataset: VOCDataset) -> Tra
         sizes.append(truth[:, 2:] - truth[:, :2])
     every = torch.cat(sizes)
     own = base[:, 2:] - base[:, :2]
+    every = every[every.min(dim=1).values >= recipe.rpn.min_size]  # smaller proposals are dropped whatever the anchors
     better, fit = torch.zeros(0, 2), (0.0, 0.0)
     if len(every) >= len(base):
         better = cluster_sizes(every, len(base), seeded_generator(0))
