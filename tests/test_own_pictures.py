@@ -163,7 +163,7 @@ def test_what_is_odd_is_summed_up_in_a_line(data):
 def test_a_recipes_value_can_be_set(data):
     result, _, out = learn(data, "--set", "rpn.sizes=(20,20),(40,30)", generation="faster_rcnn")
     assert result.exit_code == 0, result.output
-    detector, facts = load_detector(out)
+    detector, _ = load_detector(out)
     assert detector.recipe.rpn.sizes == ((20, 20), (40, 30)) and len(detector.rpn.base) == 2
     wrong, said, _ = learn(data, "--set", "rpn.size=3", generation="faster_rcnn")
     assert wrong.exit_code == 1 and "has no 'size'" in said

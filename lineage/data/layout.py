@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,12 @@ YEARS = ("VOC2007", "VOC2012")  # folders of a VOCdevkit
 class FileIndex:
     """The files of one kind under a folder, by their name without suffix: "p00", or "cam1/p00" in a subfolder.
 
-    Names are compared in Unicode's composed form: macOS writes "ö" as two letters. Where one name has several
-    suffixes, the first of ``suffixes`` counts.
+    ``pass_over`` are folders (in small letters) that are no part of a name: train/images/p00.jpg and
+    train/annotations/p00.xml are both "train/p00". Names are compared in Unicode's composed form: macOS writes "ö" as
+    two letters. Where one name has several suffixes, the first of ``suffixes`` counts.
     """
 
-    def __init__(self, folder: Path, suffixes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, suffixes: Sequence[str], pass_over: Collection[str] = ()) -> None:
         self.folder = folder
         self.files: dict[str, Path] = {}
         self._bare: dict[str, list[str]] = {}  # name without folders -> full names
@@ -36,7 +37,10 @@ class FileIndex:
             stem, suffix = os.path.splitext(path)
             if suffix.lower() not in suffixes:
                 continue
-            name = composed(os.path.relpath(stem, folder).replace(os.sep, "/"))
+            whole = composed(os.path.relpath(stem, folder).replace(os.sep, "/"))
+            name = _name(whole, pass_over)
+            if name in self.files and self.files[name].parent != Path(path).parent:
+                name = whole  # another file, in another folder that was passed over
             rank = suffixes.index(suffix.lower()) * 2 + (suffix != suffix.lower())
             if name not in self.files or rank < ranks[name]:
                 if name not in self.files:
@@ -50,6 +54,12 @@ class FileIndex:
             return written
         alike = self._bare.get(written, [])
         return alike[0] if len(alike) == 1 else None
+
+
+def _name(path: str, pass_over: Collection[str]) -> str:
+    """A file's name under its folder, without the folders that only say of what kind it is."""
+    *folders, stem = path.split("/")
+    return "/".join([*(folder for folder in folders if folder.lower() not in pass_over), stem])
 
 
 def _walk(folder: Path) -> list[str]:
@@ -100,10 +110,14 @@ def find_layout(folder: str | Path) -> Layout:
         VOCFormatError: no such folder, or no annotation in it.
     """
     root = find_root(folder)
-    pictures = _folder(root, PICTURES)
-    annotations = FileIndex(_folder(root, ANNOTATIONS) or pictures or root, (".xml",))
-    found = Layout(root, FileIndex(pictures or root, SUFFIXES), annotations)
-    if not found.pictures.files and not annotations.files:
+    pictures, annotations = _folder(root, PICTURES), _folder(root, ANNOTATIONS)
+    kinds = () if pictures or annotations else {name.lower() for name in (*PICTURES, *ANNOTATIONS)}
+    found = Layout(
+        root,
+        FileIndex(pictures or root, SUFFIXES, kinds),
+        FileIndex(annotations or pictures or root, (".xml",), kinds),
+    )
+    if not found.pictures.files and not found.annotations.files:
         raise VOCFormatError(f"{root}: not in VOC layout: no ImageSets/Main, no pictures and no .xml annotations")
     return found
 

@@ -18,9 +18,25 @@ ALL = "*"  # every picture there is, whatever the splits say
 JOINED = {"trainval": ("train", "val")}  # what a missing split is made of; val may be missing, too
 
 
+# Where no file names the splits, folders may: Roboflow exports train/, valid/ and test/.
+FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
 def split_names(layout: Layout) -> list[str]:
     """The splits that there are, sorted."""
-    return sorted(path.stem for path in layout.splits.glob("*.txt")) if layout.splits.is_dir() else []
+    if layout.splits.is_dir():
+        return sorted(path.stem for path in layout.splits.glob("*.txt"))
+    return sorted(_by_folder(layout))
+
+
+def _by_folder(layout: Layout) -> dict[str, list[str]]:
+    """Splits by the folders that pictures lie in; none unless one of them is for training."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(layout.pictures.files):
+        split = FOLDERS.get(name.partition("/")[0].lower()) if "/" in name else None
+        if split:
+            found.setdefault(split, []).append(name)
+    return found if "train" in found else {}
 
 
 def read_split(layout: Layout, split: str) -> tuple[list[str], list[Finding]]:
@@ -34,13 +50,15 @@ def read_split(layout: Layout, split: str) -> tuple[list[str], list[Finding]]:
     """
     if split == ALL:
         return sorted(layout.pictures.files), []
-    path = _file(layout, split)
-    parts = [part for part in JOINED.get(split, ()) if _file(layout, part)]
+    path, there = _file(layout, split), split_names(layout)
+    parts = [part for part in JOINED.get(split, ()) if part in there or _file(layout, part)]
     if path is None and "train" in parts:
         read = [read_split(layout, part) for part in parts]
         ids = dict.fromkeys(name for names, _ in read for name in names)
         made = Finding(f"no {split}", WARNING, f"{split}.txt", f"there is no {split}.txt: {' and '.join(parts)} it is")
         return [*ids], [made, *(finding for _, found in read for finding in found)]
+    if path is None and not layout.splits.is_dir() and split in there:
+        return _by_folder(layout)[split], []
     if path is None:
         raise VOCFormatError(_no_such_split(layout, split))
     lines = [line for line in read_text(path).splitlines() if line.strip()]
@@ -69,8 +87,9 @@ def missing_splits(layout: Layout) -> list[Finding]:
     there = split_names(layout)
     if not there:
         return [Finding("no splits", ERROR, "ImageSets/Main", _no_such_split(layout, "trainval"))]
-    wanted = [] if _file(layout, "trainval") or _file(layout, "train") else ["trainval"]
-    wanted += [] if _file(layout, "test") else ["test"]
+    named = {name.lower() for name in there}
+    wanted = [] if named & {"trainval", "train"} else ["trainval"]
+    wanted += [] if "test" in named else ["test"]
     return [Finding(f"no {split}", WARNING, f"{split}.txt", _no_such_split(layout, split)) for split in wanted]
 
 

@@ -179,3 +179,21 @@ def test_pictures_without_annotation(make_voc: MakeVOC, policy: str, left: list[
     assert dataset.ids == left and [len(dataset.target(i)["labels"]) for i in range(len(left))] == [1, 0][: len(left)]
     with pytest.raises(VOCFormatError, match=r"b\.xml: no such annotation; .*--unannotated negative"):
         VOCDataset(root, "train").target(1)
+
+
+@pytest.mark.parametrize("inner", [("", ""), ("images", "annotations")])
+def test_splits_by_folder(tmp_path: Path, inner: tuple[str, str]) -> None:
+    """As Roboflow exports Pascal VOC: a folder a split, with pictures and annotations side by side."""
+    for split, names in {"train": "ab", "valid": "c", "test": "a"}.items():
+        for folder in inner:
+            (tmp_path / split / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            Image.new("RGB", (40, 30)).save(tmp_path / split / inner[0] / f"{name}.jpg")
+            (tmp_path / split / inner[1] / f"{name}.xml").write_text(annotation([(split, (1, 1, 9, 9))]))
+    layout = find_layout(tmp_path)
+    assert split_names(layout) == ["test", "train", "val"] and missing_splits(layout) == []
+    assert read_split(layout, "val")[0] == ["valid/c"]
+    dataset = VOCDataset(tmp_path, "trainval")
+    assert dataset.ids == ["train/a", "train/b", "valid/c"] and dataset.classes == ("test", "train", "valid")
+    assert [dataset.target(i)["labels"].tolist() for i in range(3)] == [[2], [2], [3]]
+    assert VOCDataset(tmp_path, "test").target(0)["labels"].tolist() == [1]
