@@ -175,7 +175,7 @@ def _draw(report: Report, splits: dict[str, VOCDataset], out: Path, console: Con
     from lineage.common.checkpoint import write_atomically
     from lineage.common.progress import track
     from lineage.data.pictures import read_image
-    from lineage.viz.dataset import draw_doubtful, plot_sizes
+    from lineage.viz import draw_doubtful, plot_sizes
 
     def write(name: str, figure: Any) -> None:
         write_atomically(out / f"{name}.png", lambda path: figure.savefig(path, bbox_inches="tight"))

@@ -23,6 +23,7 @@ from lineage.viz.curves import (
     plot_scaling,
     plot_surface,
 )
+from lineage.viz.dataset import draw_doubtful, plot_sizes
 from lineage.viz.maps import draw_cells, draw_map, draw_window
 from lineage.viz.regions import draw_bins, draw_crops, draw_segments, pooling_bins
 from lineage.viz.style import HIT, OUTLINE, PALETTE, class_style, figure_of, new_figure
@@ -38,6 +39,7 @@ __all__ = [
     "draw_boxes",
     "draw_cells",
     "draw_crops",
+    "draw_doubtful",
     "draw_kinds",
     "draw_map",
     "draw_overlap",
@@ -56,6 +58,7 @@ __all__ = [
     "plot_phase_bars",
     "plot_pr_curves",
     "plot_scaling",
+    "plot_sizes",
     "plot_surface",
     "pooling_bins",
 ]
