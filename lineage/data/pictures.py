@@ -1,0 +1,31 @@
+"""Pictures of a data set to another place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lineage.common.progress import track
+from lineage.data.records import Records
+
+
+def put_pictures(records: Records, folder: Path, link: bool) -> None:
+    """Every picture as FOLDER/ID.suffix.
+
+    Args:
+        link: by symbolic links to where the pictures lie; copied where the file system has none.
+    """
+    for name, picture in track(records.pictures.items(), "pictures", len(records.pictures)):
+        target = folder / records.file_name(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (link and _linked(picture.path, target)):
+            shutil.copyfile(picture.path, target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.symlink(source.resolve(), target)
+    except (OSError, NotImplementedError):  # Windows without the right to; a file system without links
+        return False
+    return True

@@ -1,0 +1,164 @@
+"""VOC folders as records, and back.
+
+ROOT/ImageSets/classes.txt, where there is one, says the classes in order: VOC itself has no place for that, nor for a
+class without an object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from xml.etree import ElementTree
+
+from defusedxml.ElementTree import parse
+
+from lineage.common.progress import track
+from lineage.common.safe_name import safe_name
+from lineage.data.mistakes import Mistakes
+from lineage.data.pictures import put_pictures
+from lineage.data.records import SPLITS, Box, Object, Picture, Records, Source, class_names, in_order
+from lineage.data.voc import VOCDataset, VOCFormatError, find_root, read_size
+
+CLASS_LIST = "ImageSets/classes.txt"
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+FLAGS = ("truncated", "occluded")  # of an object; only VOC has them
+
+
+def listed_classes(root: Path) -> tuple[str, ...] | None:
+    """The names in ROOT/ImageSets/classes.txt, a line each; None where there is no such file."""
+    path = root / CLASS_LIST
+    if not path.is_file():
+        return None
+    mistakes = Mistakes(path)
+    names = class_names(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"), str(path), mistakes)
+    mistakes.finish()
+    return names
+
+
+def open_voc(path: Path, mistakes: Mistakes) -> Source:
+    """A folder in VOC layout.
+
+    Raises:
+        VOCFormatError: it is not.
+    """
+    root = find_root(path)
+    return Source("voc", path, (), (), lambda: _read(root, mistakes))
+
+
+def _read(root: Path, mistakes: Mistakes) -> Records:
+    """What :class:`VOCDataset` reads of every split; coordinates as they are written, where it took them so."""
+    classes = listed_classes(root)
+    pictures: dict[str, Picture] = {}
+    splits: dict[str, list[str]] = {}
+    unsaid: Counter[str] = Counter()
+    bad: set[str] = set()
+    for split in _splits(root):
+        dataset = VOCDataset(root, split, classes)
+        classes = dataset.classes
+        splits[split] = list(dataset.ids)
+        for index, name in track(enumerate(dataset.ids), f"annotations of {split}", len(dataset)):
+            if name in pictures or name in bad:
+                continue
+            try:
+                pictures[name] = _picture(dataset, index, unsaid)
+            except VOCFormatError as error:
+                bad.add(name)
+                mistakes.add(str(error), skippable=True)
+    mistakes.finish()
+    others = len(list((root / "Annotations").rglob("*.xml"))) - len(pictures) - len(bad)
+    if others > 0:
+        unsaid["annotations of pictures that no split names"] = others
+    kept = {split: [name for name in names if name in pictures] for split, names in splits.items()}
+    return Records(classes or (), pictures, in_order(kept), unsaid)
+
+
+def _splits(root: Path) -> list[str]:
+    """The lists of ImageSets/Main, without those a class (dog_train.txt) and empty ones; a usual one first."""
+    folder = root / "ImageSets" / "Main"
+    names = sorted(path.stem for path in folder.glob("*.txt") if path.read_bytes().strip())
+    whole = [name for name in names if not any(name.endswith(f"_{split}") for split in names)]
+    if not whole:
+        raise VOCFormatError(f"{folder}: there is no list of pictures in it")
+    return [*(name for name in SPLITS if name in whole), *(name for name in whole if name not in SPLITS)]
+
+
+def _picture(dataset: VOCDataset, index: int, unsaid: Counter[str]) -> Picture:
+    path, target = dataset.image_path(index), dataset.target(index)
+    height, width = read_size(path)
+    written = _written(dataset.root / "Annotations" / f"{dataset.ids[index]}.xml", unsaid)
+    objects = []
+    for number, (x1, y1, x2, y2) in enumerate(target["boxes"].tolist()):
+        box = (x1, y1, x2, y2)
+        # The dataset has float32, clipped and with all else that it forgives: where it only rounded, nothing is lost.
+        exact = written[number] if len(written) == len(target["boxes"]) else box
+        if all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(exact, box)):
+            box = exact
+        name = dataset.classes[int(target["labels"][number]) - 1]
+        objects.append(Object(name, box, bool(target["difficult"][number])))
+    return Picture(path, width, height, tuple(objects))
+
+
+def _written(annotation: Path, unsaid: Counter[str]) -> list[Box]:
+    """The boxes as they stand in a file that the dataset could read, in float64; counts what only VOC can say."""
+    try:
+        elements = list(parse(annotation).getroot().iterfind("object"))
+        corners = [[Decimal(e.findtext(f"bndbox/{field}", "")) for field in CORNERS] for e in elements]
+    except Exception:  # of whatever kind: the dataset has its own word on how it reads such a file
+        return []
+    for element in elements:
+        unsaid.update(f"VOC's {flag}" for flag in FLAGS if element.findtext(flag, "0").strip() == "1")
+        unsaid.update("VOC's part" for _ in element.iterfind("part"))
+    return [(float(x1 - 1), float(y1 - 1), float(x2), float(y2)) for x1, y1, x2, y2 in corners]
+
+
+def write_voc(records: Records, folder: Path, link: bool = False) -> list[str]:
+    """FOLDER in VOC layout: JPEGImages, Annotations, ImageSets/Main/SPLIT.txt and the classes in order.
+
+    Returns:
+        what the records say and VOC cannot: nothing.
+    """
+    put_pictures(records, folder / "JPEGImages", link)
+    for name, picture in records.pictures.items():
+        target = folder / "Annotations" / f"{name}.xml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tree = ElementTree.ElementTree(_annotation(records.file_name(name), picture))
+        tree.write(target, encoding="utf-8")
+    lists = folder / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for split, names in records.splits.items():
+        _write_lines(lists / f"{safe_name(split)}.txt", names)
+    _write_lines(folder / CLASS_LIST, records.classes)
+    return []
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _annotation(file_name: str, picture: Picture) -> ElementTree.Element:
+    root = ElementTree.Element("annotation")
+    _add(root, "filename", file_name)
+    size = ElementTree.SubElement(root, "size")
+    for field, side in (("width", picture.width), ("height", picture.height), ("depth", 3)):
+        _add(size, field, str(side))
+    for one in picture.objects:
+        element = ElementTree.SubElement(root, "object")
+        _add(element, "name", one.name)
+        _add(element, "difficult", str(int(one.difficult)))
+        box = ElementTree.SubElement(element, "bndbox")
+        for field, value, first in zip(CORNERS, one.box, (1, 1, 0, 0)):
+            _add(box, field, _plain(Decimal(repr(value)) + first))
+    return root
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str) -> None:
+    ElementTree.SubElement(parent, tag).text = text
+
+
+def _plain(number: Decimal) -> str:
+    """14 and not 14.0; 0.0000001 and not 1E-7."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
