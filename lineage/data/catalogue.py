@@ -11,7 +11,7 @@ from lineage.data.joined import JoinedVOC
 from lineage.data.mistakes import FormatError
 from lineage.data.shapes import ensure_shapes
 from lineage.data.voc import VOC_CLASSES, VOCDataset
-from lineage.data.voc_records import listed_classes
+from lineage.data.voc_records import CLASS_LIST, listed_classes
 
 VOC_NAMES = ("voc2007", "voc2012", "voc0712")
 # The annotations of VOC2012's test pictures were never published: it is learnt on "train" and measured on "val".
@@ -45,11 +45,23 @@ def open_dataset(
     if name in VOC_NAMES:
         return _voc(name, split, cache_dir, tuple(classes or VOC_CLASSES))
     root = ensure_voc(Path(name), cache_dir)
-    if root is not None:
-        found = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt"))
-        if split not in found:
-            raise FormatError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
-    return VOCDataset(root or name, split, classes or listed_classes(root or Path(name)))
+    if root is None:
+        return _folder(name, split, classes)
+    found = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt"))
+    if split not in found:
+        raise FormatError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
+    return VOCDataset(root, split, classes or listed_classes(root))
+
+
+def _folder(name: str, split: str, classes: Sequence[str] | None) -> VOCDataset:
+    dataset = VOCDataset(name, split, classes)
+    listed = listed_classes(dataset.root)
+    if classes is not None or listed is None:
+        return dataset
+    unlisted = [one for one in dataset.classes if one not in listed]
+    if unlisted and dataset.classes != VOC_CLASSES:  # which stand for any of them
+        raise FormatError(f"{dataset.root / CLASS_LIST}: lacks {unlisted[0]!r}, which annotations have")
+    return VOCDataset(name, split, listed)
 
 
 def _voc(name: str, split: str, cache_dir: Path, classes: tuple[str, ...]) -> VOCDataset:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lineage.common.safe_name import stays_inside
+from lineage.common.file_names import stays_inside
 from lineage.data.coco_json import Entry, Id, by_id, load
 from lineage.data.mistakes import FormatError, Mistakes, shown
 from lineage.data.records import SPLITS, is_file, split_name, unique_ids

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from lineage.common.file_names import safe_name
 from lineage.common.folders import is_filled, write_folder
-from lineage.common.safe_name import safe_name
 from lineage.data.coco import open_coco, write_coco
+from lineage.data.coco_layout import find_parts
 from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import Records, Source, with_trainval
 from lineage.data.voc_records import open_voc, write_voc
@@ -17,7 +20,8 @@ from lineage.data.yolo import open_yolo, write_yolo
 Write = Callable[[Records, Path, bool], list[str]]
 WRITERS: dict[str, Write] = {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}
 VERSION = 1  # raise it whenever the same source is converted to another folder in the cache
-VOC_ANNOTATIONS = ("Annotations/*.xml", "annotations/*.xml", "*.xml", "images/*.xml", "JPEGImages/*.xml")
+XML_PLACES = ("Annotations", "annotations", ".", "images", "JPEGImages")
+XML_ROOT = re.compile(rb"<annotation[\s>]")  # and not <annotations>, which is CVAT's own format
 
 
 def find_source(path: Path, mistakes: Mistakes) -> Source | None:
@@ -26,9 +30,15 @@ def find_source(path: Path, mistakes: Mistakes) -> Source | None:
     Raises:
         FormatError: a file that is plainly meant cannot be read.
     """
-    if (path / "ImageSets" / "Main").is_dir() or any(next(path.glob(each), None) for each in VOC_ANNOTATIONS):
+    if (path / "ImageSets" / "Main").is_dir() or _has_xml(path):
         return None
     return open_coco(path, mistakes) or open_yolo(path, mistakes)
+
+
+def _has_xml(folder: Path) -> bool:
+    """Whether VOC's annotations lie in it, with or without the rest of VOC's layout."""
+    first = [next((folder / place).glob("*.xml"), None) for place in XML_PLACES]
+    return any(file and file.is_file() and XML_ROOT.search(file.read_bytes()) for file in first)
 
 
 def convert(source: Path, target: Path, kind: str, link: bool = False, skip_bad: bool = False) -> tuple[str, list[str]]:
@@ -56,6 +66,14 @@ def convert(source: Path, target: Path, kind: str, link: bool = False, skip_bad:
     return f"{found.kind} to {kind}: {counts}", unsaid
 
 
+def coco_file(path: Path, split: str) -> Path | None:
+    """The ground-truth JSON of a COCO data set's split; None where there is no such, or no such data set."""
+    if (path / "ImageSets").is_dir():
+        return None
+    parts = find_parts(path, Mistakes(path))
+    return next((part.file for part in parts if part.split == split or len(parts) == 1), None)
+
+
 def ensure_voc(path: Path, cache_dir: Path) -> Path | None:
     """The folder in VOC layout for a COCO or YOLO data set, converted on the first call; None for all else.
 
@@ -80,8 +98,8 @@ def _digest(source: Source) -> str:
     """Of the annotations' contents, and of the pictures' places, sizes in bytes and times."""
     digest = hashlib.sha256(f"{VERSION} {source.kind} {source.path.resolve()}".encode())
     for file in source.annotations:
-        digest.update(f"\n{file} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+        digest.update(f"\n{os.path.abspath(file)} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
     for picture in source.pictures:
         facts = picture.stat()
-        digest.update(f"\n{picture} {facts.st_size} {facts.st_mtime_ns}".encode())
+        digest.update(f"\n{os.path.abspath(picture)} {facts.st_size} {facts.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]

@@ -7,13 +7,12 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from lineage.common.safe_name import stays_inside
+from lineage.common.file_names import stays_inside, without_suffix
 from lineage.data.mistakes import FormatError, Mistakes
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2: pixels of the displayed picture, continuous, end excluded
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # in upper case as well
 SPLITS = ("trainval", "train", "val", "test")
 # How tools call them in names of files and folders; years are cut off before (train2017).
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -160,16 +159,6 @@ def unique_ids(found: Sequence[tuple[str, Path]], mistakes: Mistakes) -> dict[Pa
             if first.setdefault(name, path) != path:
                 mistakes.add(f"{path}: has the name of {first[name]} but for the suffix: rename one of them")
     return ids
-
-
-def without_suffix(name: str) -> str:
-    """A picture's name without its suffix; other dots stay."""
-    return name[: -len(PurePosixPath(name).suffix)] if name.lower().endswith(PICTURE_SUFFIXES) else name
-
-
-def is_picture(path: Path) -> bool:
-    """By its name alone."""
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
 def is_file(path: Path) -> bool:

@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 
 from defusedxml.ElementTree import parse
 
+from lineage.common.file_names import safe_name
 from lineage.common.progress import track
-from lineage.common.safe_name import safe_name
 from lineage.data.mistakes import Mistakes
-from lineage.data.pictures import put_pictures
 from lineage.data.records import SPLITS, Box, Object, Picture, Records, Source, class_names, in_order
+from lineage.data.transfer import put_pictures
 from lineage.data.voc import VOCDataset, VOCFormatError, find_root, read_size
 
 CLASS_LIST = "ImageSets/classes.txt"

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lineage.common.file_names import is_picture
 from lineage.data.mistakes import Mistakes, shown
-from lineage.data.records import SPLITS, is_file, is_picture, split_name, unique_ids
+from lineage.data.records import SPLITS, is_file, split_name, unique_ids
 from lineage.data.yolo_config import Config, find_config, locate, read_lines
 
 ONLY = "trainval"  # what pictures without a split are for

@@ -1,12 +1,13 @@
-"""The one way from a text of the data (a class, a split) to a file name."""
+"""File names: made from what data call things, and what they say of a picture."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 FORBIDDEN = set('/\\:*?"<>|%')  # by Linux, macOS or Windows; and what marks a replaced letter
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # in upper case as well
 LONGEST = 150  # bytes: a file system allows 255 to the whole name, and what is written aside has a longer one
 
 
@@ -38,3 +39,13 @@ def _encoded(letter: str) -> str:
 def stays_inside(path: str) -> bool:
     """Whether a relative path "a/b" of the data leads to a place below the folder that it is joined to."""
     return not Path(path).anchor and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def without_suffix(name: str) -> str:
+    """A picture's name without its suffix; other dots stay."""
+    return name[: -len(PurePosixPath(name).suffix)] if name.lower().endswith(PICTURE_SUFFIXES) else name
+
+
+def is_picture(path: Path) -> bool:
+    """By its name alone."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
