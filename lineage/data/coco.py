@@ -16,7 +16,7 @@ from typing import Any
 from lineage.common.file_names import safe_name
 from lineage.common.progress import track
 from lineage.data.coco_json import Category, Entry, Id, is_id, read_categories
-from lineage.data.coco_layout import PREFIX, Part, find_parts
+from lineage.data.coco_layout import FOLDER, PREFIX, Part, find_parts
 from lineage.data.mistakes import Mistakes, shown
 from lineage.data.records import Box, Object, Picture, Records, Source, add_decimals, box_inside, in_order
 from lineage.data.transfer import put_pictures
@@ -226,5 +226,5 @@ def _document(
                 "bbox": [x1, y1, width, height], "area": width * height, "iscrowd": int(one.difficult),
             })  # fmt: skip
     categories = [{"id": label, "name": name} for name, label in labels.items()]
-    info = {"description": "converted by lineage"}
+    info = {"description": "converted by lineage", FOLDER: "images"}
     return {"info": info, "images": images, "categories": categories, "annotations": annotations}

@@ -14,9 +14,10 @@ from typing import Any
 from lineage.common.file_names import stays_inside
 from lineage.data.coco_json import Entry, Id, by_id, load
 from lineage.data.mistakes import FormatError, Mistakes, shown
-from lineage.data.records import SPLITS, is_file, split_name, unique_ids
+from lineage.data.records import SPLITS, is_file, split_name, split_names, unique_ids
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, in each split's folder
+FOLDER = "pictures"  # field of "info" that names their folder, in what this package writes
 PREFIX = "instances_"  # COCO's and CVAT's, in annotations/
 ONLY = "trainval"  # what the only file is learnt from, where its name does not say
 ASKED = 200  # pictures by which the folder is found
@@ -51,9 +52,7 @@ def find_parts(path: Path, mistakes: Mistakes) -> list[Part]:
 def _parts(path: Path, mistakes: Mistakes) -> list[Part]:
     """Each file as a split: train for instances_train2017.json, unless that would make two the same."""
     files = _files(path)
-    names = [_split(file, alone=len(files) == 1) for file in files]
-    if len(set(names)) < len(names):
-        names = [_called(file) for file in files]
+    names = [_split(files[0], alone=True)] if len(files) == 1 else split_names([_called(file) for file in files])
     documents = [load(file) for file in files]
     images = [by_id(d["images"], f"{file.name}: images", mistakes) for d, file in zip(documents, files)]
     return [Part(*part) for part in zip(names, files, documents, images)]
@@ -107,11 +106,10 @@ def _find_pictures(part: Part, mistakes: Mistakes) -> list[tuple[str, Path]]:
             mistakes.add(f"{here}: file_name is {shown(name)}, not the name of a picture")
     if not part.document["images"]:
         mistakes.add(f"{part.file.name}: images: the list is empty")
-    folders = _folders(part.file)
-    folder = max(folders, key=lambda one: _how_many(one, wanted), default=part.file.parent)
+    folder, last_part_only = _folder(part, [name for _, name in wanted.values()], mistakes)
     named, owner = [], dict[Path, str]()
     for number, (here, name) in wanted.items():
-        path = _existing(folder, name)
+        path = _existing(folder, name.rpartition("/")[2] if last_part_only else name)
         if path is None:
             mistakes.add(f"{here}: file_name {shown(name)}: no such picture in {folder}", skippable=True)
         elif owner.setdefault(path, here) != here:
@@ -122,28 +120,42 @@ def _find_pictures(part: Part, mistakes: Mistakes) -> list[tuple[str, Path]]:
     return named
 
 
-def _folders(file: Path) -> list[Path]:
-    """Where a file's pictures may lie, the likeliest first."""
-    root = file.parent.parent if file.parent.name.lower() == "annotations" else file.parent
-    names = [
-        f"{above}{name}" for name in dict.fromkeys((_called(file), _split(file, False))) for above in ("", "images/")
-    ]
-    places = [file.parent, *(root / name for name in names), root / "images", root / "JPEGImages", root]
-    return [place for place in dict.fromkeys(places) if place.is_dir()]
-
-
-def _how_many(folder: Path, wanted: dict[Id, tuple[str, str]]) -> int:
-    """How many of the pictures lie there; of many, the first and last are asked for."""
-    names = [name for _, name in wanted.values()]
+def _folder(part: Part, names: list[str], mistakes: Mistakes) -> tuple[Path, bool]:
+    """Where most of the pictures lie; and whether by the last part of their names: the rest is another machine's."""
+    root = part.file.parent.parent if part.file.parent.name.lower() == "annotations" else part.file.parent
+    info = part.document.get("info")
+    said = info.get(FOLDER) if isinstance(info, dict) else None
+    if isinstance(said, str) and stays_inside(said) and (root / said).is_dir():
+        return root / said, False
+    called = dict.fromkeys((_called(part.file), part.split))
+    below = [f"{above}{name}" for name in called for above in ("", "images/")]
+    places = [part.file.parent, *(root / name for name in (*below, "images", "JPEGImages", "."))]
+    folders = [place for place in dict.fromkeys(places) if place.is_dir()]
     some = names if len(names) <= ASKED else names[: ASKED // 2] + names[-ASKED // 2 :]
-    return sum(_existing(folder, name) is not None for name in some)
+    for last_part_only in (False, True):
+        tails = [name.rpartition("/")[2] if last_part_only else name for name in some]
+        counts = {folder: sum(_existing(folder, name) is not None for name in tails) for folder in folders}
+        best = [folder for folder in folders if counts[folder] == max(counts.values()) > 0]
+        if best:
+            _warn_of_two(part, best, tails, mistakes)
+            return best[0], last_part_only
+    return folders[0], False
+
+
+def _warn_of_two(part: Part, folders: list[Path], names: list[str], mistakes: Mistakes) -> None:
+    """Two folders with the same names and other pictures: which is meant cannot be known."""
+    for name in names:
+        files = [path for folder in folders if (path := _existing(folder, name)) is not None]
+        other = next((file for file in files if file.stat().st_size != files[0].stat().st_size), None)
+        if other:
+            mistakes.add(f"{part.file.name}: {shown(name)} is in {files[0].parent} and another one in {other.parent}: "
+                         "put the JSON beside the pictures that it is of")  # fmt: skip
+            return
 
 
 def _existing(folder: Path, name: str) -> Path | None:
-    """A picture by its name in the JSON, or by the last part of it: paths are often another machine's."""
-    below = [name] if stays_inside(name) else []
-    for one in (*below, name.rpartition("/")[2]):
-        for form in dict.fromkeys((one, unicodedata.normalize("NFC", one), unicodedata.normalize("NFD", one))):
-            if form and is_file(folder / form):
-                return folder / form
+    """A picture by its name, however its accents are written."""
+    for form in dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))):
+        if stays_inside(form) and is_file(folder / form):
+            return folder / form
     return None

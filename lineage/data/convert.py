@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,7 +91,10 @@ def ensure_voc(path: Path, cache_dir: Path) -> Path | None:
     folder = cache_dir / "converted" / f"{name}-{_digest(source)}"
     if not folder.is_dir():
         records = with_trainval(source.read())
-        write_folder(folder, lambda temporary: write_voc(records, temporary, link=True))
+        unsaid: list[str] = []
+        write_folder(folder, lambda temporary: unsaid.extend(write_voc(records, temporary, link=True)))
+        for line in unsaid:
+            warnings.warn(f"{path}: {line}", stacklevel=2)
     return folder
 
 

@@ -92,6 +92,12 @@ def split_name(text: str) -> str:
     return SPLIT_NAMES.get(plain, text)
 
 
+def split_names(texts: Sequence[str]) -> list[str]:
+    """The same for all of a data set's, unless that would make two the same."""
+    names = [split_name(text) for text in texts]
+    return names if len(set(names)) == len(names) else [*texts]
+
+
 def in_order(splits: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """The usual splits first, each picture once."""
     known = [name for name in SPLITS if name in splits]

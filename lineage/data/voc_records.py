@@ -23,6 +23,7 @@ from lineage.data.transfer import put_pictures
 from lineage.data.voc import VOCDataset, VOCFormatError, find_root, read_size
 
 CLASS_LIST = "ImageSets/classes.txt"
+LEAST = Decimal("0.999999")  # pixels: less is a box narrower than one, and not a sum in floating point
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FLAGS = ("truncated", "occluded")  # of an object; only VOC has them
 
@@ -50,14 +51,15 @@ def open_voc(path: Path, mistakes: Mistakes) -> Source:
 
 def _read(root: Path, mistakes: Mistakes) -> Records:
     """What :class:`VOCDataset` reads of every split; coordinates as they are written, where it took them so."""
-    classes = listed_classes(root)
+    lists = _lists(root)
+    classes = listed_classes(root) or VOCDataset(root, lists[0]).classes
+    of_a_class = {f"{name}_{split}" for name in classes for split in lists}  # VOC has dog_train.txt, too
     pictures: dict[str, Picture] = {}
     splits: dict[str, list[str]] = {}
     unsaid: Counter[str] = Counter()
     bad: set[str] = set()
-    for split in _splits(root):
+    for split in (name for name in lists if name not in of_a_class):
         dataset = VOCDataset(root, split, classes)
-        classes = dataset.classes
         splits[split] = list(dataset.ids)
         for index, name in track(enumerate(dataset.ids), f"annotations of {split}", len(dataset)):
             if name in pictures or name in bad:
@@ -72,17 +74,16 @@ def _read(root: Path, mistakes: Mistakes) -> Records:
     if others > 0:
         unsaid["annotations of pictures that no split names"] = others
     kept = {split: [name for name in names if name in pictures] for split, names in splits.items()}
-    return Records(classes or (), pictures, in_order(kept), unsaid)
+    return Records(classes, pictures, in_order(kept), unsaid)
 
 
-def _splits(root: Path) -> list[str]:
-    """The lists of ImageSets/Main, without those a class (dog_train.txt) and empty ones; a usual one first."""
+def _lists(root: Path) -> list[str]:
+    """The files of ImageSets/Main that name pictures, the usual splits first."""
     folder = root / "ImageSets" / "Main"
     names = sorted(path.stem for path in folder.glob("*.txt") if path.read_bytes().strip())
-    whole = [name for name in names if not any(name.endswith(f"_{split}") for split in names)]
-    if not whole:
+    if not names:
         raise VOCFormatError(f"{folder}: there is no list of pictures in it")
-    return [*(name for name in SPLITS if name in whole), *(name for name in whole if name not in SPLITS)]
+    return sorted(names, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
 
 
 def _picture(dataset: VOCDataset, index: int, unsaid: Counter[str]) -> Picture:
@@ -117,40 +118,60 @@ def _written(annotation: Path, unsaid: Counter[str]) -> list[Box]:
 def write_voc(records: Records, folder: Path, link: bool = False) -> list[str]:
     """FOLDER in VOC layout: JPEGImages, Annotations, ImageSets/Main/SPLIT.txt and the classes in order.
 
+    VOC's box is of whole pixels, the last one included: what is narrower than one becomes one.
+
     Returns:
-        what the records say and VOC cannot: nothing.
+        what the records say and VOC cannot.
     """
     put_pictures(records, folder / "JPEGImages", link)
+    narrow = 0
     for name, picture in records.pictures.items():
+        boxes = [_corners(one.box, picture) for one in picture.objects]
+        narrow += sum(widened for _, widened in boxes)
         target = folder / "Annotations" / f"{name}.xml"
         target.parent.mkdir(parents=True, exist_ok=True)
-        tree = ElementTree.ElementTree(_annotation(records.file_name(name), picture))
-        tree.write(target, encoding="utf-8")
+        root = _annotation(records.file_name(name), picture, [corners for corners, _ in boxes])
+        ElementTree.ElementTree(root).write(target, encoding="utf-8")
     lists = folder / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     for split, names in records.splits.items():
         _write_lines(lists / f"{safe_name(split)}.txt", names)
     _write_lines(folder / CLASS_LIST, records.classes)
-    return []
+    return [f"boxes narrower than a pixel, which are widened to one: {narrow}"] if narrow else []
+
+
+def _corners(box: Box, picture: Picture) -> tuple[tuple[Decimal, ...], bool]:
+    """xmin, ymin, xmax, ymax as VOC counts, as decimal numbers; and whether the box had to be widened."""
+    x1, y1, x2, y2 = (Decimal(repr(value)) for value in box)
+    narrow = False
+    sides = []
+    for low, high, length in ((x1, x2, picture.width), (y1, y2, picture.height)):
+        if high < low + 1:
+            narrow = narrow or high - low < LEAST
+            low = min(max((low + high - 1) / 2, Decimal(0)), Decimal(length - 1))
+            high = low + 1
+        sides.append((low + 1, high))
+    (xmin, xmax), (ymin, ymax) = sides
+    return (xmin, ymin, xmax, ymax), narrow
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _annotation(file_name: str, picture: Picture) -> ElementTree.Element:
+def _annotation(file_name: str, picture: Picture, boxes: Sequence[Sequence[Decimal]]) -> ElementTree.Element:
     root = ElementTree.Element("annotation")
     _add(root, "filename", file_name)
     size = ElementTree.SubElement(root, "size")
     for field, side in (("width", picture.width), ("height", picture.height), ("depth", 3)):
         _add(size, field, str(side))
-    for one in picture.objects:
+    for one, box in zip(picture.objects, boxes, strict=True):
         element = ElementTree.SubElement(root, "object")
         _add(element, "name", one.name)
         _add(element, "difficult", str(int(one.difficult)))
-        box = ElementTree.SubElement(element, "bndbox")
-        for field, value, first in zip(CORNERS, one.box, (1, 1, 0, 0)):
-            _add(box, field, _plain(Decimal(repr(value)) + first))
+        corners = ElementTree.SubElement(element, "bndbox")
+        for field, value in zip(CORNERS, box):
+            _add(corners, field, _plain(value))
     return root
 
 

@@ -17,7 +17,7 @@ from lineage.data.mistakes import FormatError, Mistakes, shown
 from lineage.data.records import Box, Object, Picture, Records, Source, box_inside, in_order
 from lineage.data.transfer import put_pictures
 from lineage.data.voc import VOCFormatError, read_size
-from lineage.data.yolo_config import NO_NAMES, read_lines
+from lineage.data.yolo_config import NO_NAMES, RESERVED, read_lines
 from lineage.data.yolo_layout import Layout, find_layout, label_places
 
 ROUNDING = 1e-4  # of shares of a side: what tools with four decimals lose
@@ -130,7 +130,12 @@ def write_yolo(records: Records, folder: Path, link: bool = False) -> list[str]:
 
     Returns:
         what the records say and YOLO cannot.
+    Raises:
+        FormatError: a split has the name of a field of data.yaml.
     """
+    taken = [split for split in records.splits if split in RESERVED]
+    if taken:
+        raise FormatError(f"split {taken[0]!r}: data.yaml has another use for this word: rename the split first")
     put_pictures(records, folder / "images", link)
     labels = {name: label for label, name in enumerate(records.classes)}
     for name, picture in records.pictures.items():

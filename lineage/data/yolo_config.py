@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from lineage.data.mistakes import FormatError, Mistakes, shown
-from lineage.data.records import SPLIT_NAMES, class_names, is_file, split_name
+from lineage.data.records import SPLIT_NAMES, class_names, is_file, split_names
 
 CONFIGS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data")
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "labels/classes.txt")
+RESERVED = ("path", "names", "nc", "kpt_shape", "download", "backup")  # fields that are no split
 NO_NAMES = "no file says the classes: write data.yaml with names: [first, second], or classes.txt with a name a line"
 
 
@@ -46,16 +47,18 @@ def find_config(path: Path, mistakes: Mistakes) -> Config | None:
     config.keypoints = _keypoints(facts, file, mistakes)
     above = root / str(facts.get("path") or ".")
     config.bases = (above, root) if above.is_dir() else (root,)
-    for key, value in facts.items():
-        entries = [
-            entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, str) and entry
-        ]
-        is_list = len(entries) == 1 and entries[0].endswith(".txt") and is_file(root / entries[0])
-        if entries and (key.lower() in SPLIT_NAMES or (is_list and key not in ("path", "names"))):
-            config.splits[split_name(key)] = entries
+    found = {key: entries for key, value in facts.items() if (entries := _entries(key, value, root))}
+    config.splits = dict(zip(split_names([*found]), found.values()))
     if config.splits.get("train") == config.splits.get("trainval"):
-        config.splits.pop("train", None)  # only says so because Ultralytics wants a "train"
+        config.splits.pop("train", None)  # is there because Ultralytics wants one
     return config
+
+
+def _entries(key: str, value: Any, root: Path) -> list[str]:
+    """The folders or lists of a field that is a split: a usual one, or another that names a list of pictures."""
+    entries = [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, str) and entry]
+    is_list = len(entries) == 1 and entries[0].endswith(".txt") and is_file(root / entries[0])
+    return entries if key not in RESERVED and (key.lower() in SPLIT_NAMES or is_list) else []
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
