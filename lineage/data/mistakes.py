@@ -38,6 +38,10 @@ class Mistakes:
         """
         (self._skippable if skippable else self._fatal).append(message)
 
+    def __bool__(self) -> bool:
+        """Whether there is one that nothing can be left out for."""
+        return bool(self._fatal)
+
     def remark(self, kind: str, where: str) -> None:
         """What is taken as it is plainly meant: said once a ``kind`` of thing, with how often and the first places."""
         self._counts[kind] += 1

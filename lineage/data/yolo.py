@@ -42,7 +42,8 @@ def open_yolo(path: Path, mistakes: Mistakes) -> Source | None:
 def _read(layout: Layout, mistakes: Mistakes) -> Records:
     config = layout.config
     if config.names_file is None:
-        mistakes.add(f"{config.root}: {NO_NAMES}")
+        if not mistakes:
+            mistakes.add(f"{config.root}: {NO_NAMES}")
         mistakes.finish()
     pictures: dict[str, Picture] = {}
     for path, name in track(layout.ids.items(), "labels", len(layout.ids)):

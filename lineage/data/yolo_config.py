@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lineage.common.file_names import is_picture
 from lineage.data.mistakes import FormatError, Mistakes, shown
 from lineage.data.records import SPLIT_NAMES, class_names, is_file, split_names
 
@@ -138,14 +139,15 @@ def locate(written: str, bases: tuple[Path, ...]) -> Path | None:
     """What a path in a list or in data.yaml means here; None where there is no such file or folder.
 
     Such paths are often another machine's, or relative to another folder ("../train/images" beside train/). So its
-    end counts: at least the last folder and the name, where there are two parts.
+    end counts: of pictures and folders at least the last two parts, of lists (data/train.txt) the name.
     """
     parts = [part for part in written.strip().replace("\\", "/").split("/") if part not in ("", ".")]
     inside = parts[next((i for i, part in enumerate(parts) if part != ".."), len(parts)) :]
     for base in bases:
         for tail in (*_tails(inside), parts):
             path = base.joinpath(*tail)
-            if tail and (is_file(path) or path.is_dir()):
+            name_only = len(tail) == 1 < len(parts)
+            if tail and ((is_file(path) and not (name_only and is_picture(path))) or (path.is_dir() and not name_only)):
                 return Path(os.path.normpath(path))
     absolute = Path(written.strip())
     return absolute if absolute.is_absolute() and (is_file(absolute) or absolute.is_dir()) else None
@@ -153,5 +155,5 @@ def locate(written: str, bases: tuple[Path, ...]) -> Path | None:
 
 def _tails(parts: list[str]) -> Iterator[list[str]]:
     yield parts
-    for start in range(1, len(parts) - 1):
+    for start in range(1, len(parts)):
         yield parts[start:]

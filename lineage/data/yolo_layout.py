@@ -7,6 +7,7 @@ DIR            images/ + labels/, or side by side, with classes.txt: labelImg's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from lineage.data.mistakes import Mistakes, shown
 from lineage.data.records import SPLITS, is_file, split_name, unique_ids
 from lineage.data.yolo_config import Config, find_config, locate, read_lines
 
+PICTURE_FOLDER = re.compile("images|JPEGImages|obj_.*_data")  # below it begins a picture's id
 ONLY = "trainval"  # what pictures without a split are for
 LABELLED = 20  # pictures that are looked at for a label beside them
 
@@ -124,13 +126,14 @@ def _pictures(place: Path, config: Config, mistakes: Mistakes) -> Iterator[tuple
         if found is None or not is_picture(found):
             mistakes.add(f"{place.name}: line {number}: {shown(line.strip())} is no picture here", skippable=True)
         else:
-            above = next((one for one in (config.root / "images", config.root) if one in found.parents), found.parent)
-            yield found.relative_to(above).as_posix(), found
+            below = found.relative_to(config.root if config.root in found.parents else found.parent)
+            yield (Path(*below.parts[1:]) if PICTURE_FOLDER.fullmatch(below.parts[0]) else below).as_posix(), found
 
 
 def _check_labels(path: Path, layout: Layout, mistakes: Mistakes) -> None:
     if not layout.ids:
-        mistakes.add(f"{path}: no picture is found in it")
+        if not mistakes:
+            mistakes.add(f"{path}: no picture is found in it")
         return
     if not layout.labels:
         first = next(iter(layout.ids))

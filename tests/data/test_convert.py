@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from coco_folder import ground_truth, picture, write_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lineage.data.convert import WRITERS, convert, find_source
-from lineage.data.mistakes import Mistakes
-from lineage.data.records import Object, Picture, Records
+from lineage.data.catalogue import open_dataset
+from lineage.data.convert import WRITERS, convert, ensure_voc, find_source
+from lineage.data.mistakes import FormatError, Mistakes
+from lineage.data.records import Object, Picture, Records, add_decimals, split_names, with_trainval
+from lineage.data.voc import VOCDataset
 from lineage.data.voc_records import open_voc
 
 KINDS = tuple(WRITERS)
@@ -71,20 +78,18 @@ def records(draw: st.DrawFn, folder: Path) -> Records:
 
 def same(found: Records, expected: Records, lossless: bool, difficult: bool) -> None:
     assert found.classes == expected.classes
-    assert found.splits == {name: expected.splits[name] for name in found.splits} and len(found.splits) == len(
-        expected.splits
-    )
+    assert found.splits == expected.splits
     assert set(found.pictures) == set(expected.pictures)
-    for name, picture in expected.pictures.items():
+    for name, one in expected.pictures.items():
         again = found.pictures[name]
-        assert (again.width, again.height, again.path.suffix) == (picture.width, picture.height, picture.path.suffix)
-        assert again.path.read_bytes() == picture.path.read_bytes()
-        assert [one.name for one in again.objects] == [one.name for one in picture.objects]
-        for one, other in zip(again.objects, picture.objects):
-            assert one.difficult == (other.difficult and difficult)
-            assert one.box == pytest.approx(other.box, abs=1e-9 if lossless else 1e-3)
-            if lossless and all(value == round(value, 3) for value in other.box):
-                assert one.box == other.box, "decimals come back to the bit"
+        assert (again.width, again.height, again.path.suffix) == (one.width, one.height, one.path.suffix)
+        assert again.path.read_bytes() == one.path.read_bytes()
+        assert [thing.name for thing in again.objects] == [thing.name for thing in one.objects]
+        for now, before in zip(again.objects, one.objects):
+            assert now.difficult == (before.difficult and difficult)
+            assert now.box == pytest.approx(before.box, abs=1e-9 if lossless else 1e-3)
+            if lossless and all(value == round(value, 3) for value in before.box):
+                assert now.box == before.box, "decimals come back to the bit"
 
 
 @pytest.mark.parametrize(("first", "second"), itertools.permutations(KINDS, 2))
@@ -102,3 +107,195 @@ def test_all_six_ways_and_back(data: st.DataObject, first: str, second: str) -> 
         lossless = "yolo" not in (first, second)
         same(read(folder / second / "there"), original, lossless, lossless)
         same(read(folder / "back"), original, lossless, lossless)
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Splits train (a, b) and val (c); a.png has a nut and b.png a wolf, which is listed last; c.png has nothing."""
+    root = tmp_path / "my set"
+    for split, names in (("train", ["b.png", "a.png"]), ("val", ["c.png"])):
+        document = ground_truth(names, first=1 if split == "train" else 3)
+        document["categories"] = [{"id": 1, "name": "wolf"}, {"id": 2, "name": "nut"}, {"id": 3, "name": "ape"}]
+        for one in document["annotations"]:
+            one["category_id"] = one["image_id"]
+        if split == "val":
+            document["annotations"] = []
+        write_json(root / "annotations" / f"instances_{split}.json", document)
+    for name in "abc":
+        picture(root / "images" / f"{name}.png")
+    return root
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and what is in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_data_as_it_lies(coco: Path, tmp_path: Path) -> None:
+    before, cache = state(coco), tmp_path / "cache"
+    train = open_dataset(str(coco), "train", cache)
+    assert train.ids == ["b", "a"] and train.classes == ("wolf", "nut", "ape"), "in the order of their ids, all of them"
+    assert train.target(1)["labels"].tolist() == [2] and train.target(0)["boxes"].tolist() == [[1, 2, 11.5, 22]]
+    assert train.image_path(0).is_symlink() and train.image_path(0).samefile(coco / "images" / "b.png")
+    both = open_dataset(str(coco), "trainval", cache)
+    assert both.ids == ["b", "a", "c"] and len(both.target(2)["labels"]) == 0
+    assert open_dataset(str(coco), "val", cache, classes=("nut",)).classes == ("nut",)
+    assert len(list((cache / "converted").iterdir())) == 1 and both.root.name.startswith("my set-")
+    assert state(coco) == before
+    with pytest.raises(FormatError, match=r"my set: has no split 'test'; it has train, trainval, val"):
+        open_dataset(str(coco), "test", cache)
+
+
+def test_a_file_and_yolo_as_they_lie(coco: Path, tmp_path: Path) -> None:
+    file = coco / "annotations" / "instances_train.json"
+    assert open_dataset(str(file), "trainval", tmp_path / "cache").ids == ["b", "a"]
+    convert(coco, tmp_path / "yolo", "yolo")
+    for place in (tmp_path / "yolo", tmp_path / "yolo" / "data.yaml"):
+        dataset = open_dataset(str(place), "trainval", tmp_path / "cache")
+        assert dataset.ids == ["b", "a", "c"] and dataset.classes == ("wolf", "nut", "ape")
+        assert dataset.target(1)["boxes"].tolist() == [[1, 2, 11.5, 22]]
+
+
+def test_a_conversion_is_kept_until_a_change(coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ensure_voc(coco, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("lineage.data.convert.write_voc", lambda *_, **__: pytest.fail("written again"))
+        patch.chdir(coco.parent)
+        assert ensure_voc(coco, tmp_path) == first == ensure_voc(Path("my set"), tmp_path)
+    os.utime(coco / "images" / "a.png", (1, 1))
+    second = ensure_voc(coco, tmp_path)
+    file = coco / "annotations" / "instances_train.json"
+    file.write_text(file.read_text().replace("10.5", "12.5"))
+    third = ensure_voc(coco, tmp_path)
+    assert third is not None and len({first, second, third}) == 3
+    assert VOCDataset(third, "train", ("wolf", "nut", "ape")).target(0)["boxes"].tolist() == [[1, 2, 13.5, 22]]
+    elsewhere = shutil.copytree(coco, tmp_path / "my copy" / "my set")
+    assert ensure_voc(elsewhere, tmp_path) not in (first, second, third), "its pictures lie elsewhere"
+
+
+def test_interrupted_or_wrong_nothing_stays(coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        patch.setattr("lineage.data.voc_records._write_lines", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ensure_voc(coco, cache)
+        with pytest.raises(KeyboardInterrupt):
+            convert(coco, tmp_path / "out", "voc")
+    (coco / "images" / "a.png").write_bytes(b"")
+    for kind in KINDS:
+        with pytest.raises(FormatError, match="cannot be read as a picture"):
+            convert(coco, tmp_path / "out", kind)
+    with pytest.raises(FormatError):
+        ensure_voc(coco, cache)
+    assert list((cache / "converted").iterdir()) == [] and not (tmp_path / "out").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "my set"]
+
+
+def test_what_is_there_is_not_written_over(coco: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    convert(coco, tmp_path / "out", "coco")
+    before = state(tmp_path / "out")
+    for target in (tmp_path / "out", tmp_path / "out" / "annotations" / "instances_val.json", coco):
+        with pytest.raises(FileExistsError, match="is there already and not empty"):
+            convert(coco, target, "yolo")
+    assert state(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_are_linked_where_that_can_be(
+    coco: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(coco, tmp_path / "copied", kind)
+    convert(coco, tmp_path / "linked", kind, link=True)
+    monkeypatch.setattr("os.symlink", lambda *_: (_ for _ in ()).throw(OSError("no right to")))
+    convert(coco, tmp_path / "not linked", kind, link=True)
+    found = [sorted((tmp_path / name).rglob("a.png"))[0] for name in ("copied", "linked", "not linked")]
+    assert [path.is_symlink() for path in found] == [False, True, False]
+    assert {path.read_bytes() for path in found} == {(coco / "images" / "a.png").read_bytes()}
+
+
+def test_no_such_source(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="gone: no such file or folder"):
+        convert(tmp_path / "gone", tmp_path / "out", "voc")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty: not in VOC layout"):
+        convert(tmp_path / "empty", tmp_path / "out", "coco")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_voc_folder_is_read_as_it_is_written(make_voc: Callable[..., Path]) -> None:
+    root = make_voc({"b": [("wolf", (1.1, 2.123456789, 30, 20))], "a": [("ape", (20, 5, 47, 9))], "c": []})
+    annotations = root / "Annotations"
+    text = annotations.joinpath("b.xml").read_text()
+    flags = "<truncated>1</truncated><difficult>1</difficult><part><name>head</name></part>"
+    annotations.joinpath("b.xml").write_text(text.replace("<bndbox>", f"{flags}<bndbox>", 1))
+    (annotations / "z.xml").write_text(text)
+    (root / "ImageSets" / "Main" / "wolf_train.txt").write_text("b 1\na -1\nc -1\n")
+    (root / "ImageSets" / "Main" / "hard_train.txt").write_text("a\n")
+    (root / "ImageSets" / "Main" / "none.txt").write_text("\n")
+    with pytest.warns(UserWarning, match="clipped"):
+        found = read(root)
+    assert found.splits == {"train": ("b", "a", "c"), "hard_train": ("a",)} and found.classes == ("ape", "wolf")
+    assert found.pictures["b"].objects == (Object("wolf", (0.1, 1.123456789, 30.0, 20.0), True),)
+    assert found.pictures["a"].objects == (Object("ape", (19.0, 4.0, 40.0, 9.0)),), "clipped, as the loader does"
+    assert found.unsaid == {"VOC's truncated": 1, "VOC's part": 1, "annotations of pictures that no split names": 1}
+
+
+def test_all_mistakes_of_a_voc_folder_at_once(make_voc: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_voc({"a": [("ape", (5, 5, 2, 9))], "b": [("ape", (1, 1, 9, 9))], "c": [("ape", (99, 5, 120, 9))]})
+    with pytest.raises(FormatError, match=r"2 mistakes:\n  a\.xml.*xmax 2 < xmin 5\n  c\.xml.*outside the picture"):
+        convert(root, tmp_path / "out", "coco")
+    with pytest.warns(UserWarning, match="2 with mistakes are left out: a.xml"):
+        convert(root, tmp_path / "out", "coco", skip_bad=True)
+    assert read(tmp_path / "out").splits == {"train": ("b",)}
+
+
+def test_boxes_narrower_than_a_pixel_are_widened_and_counted(coco: Path, tmp_path: Path) -> None:
+    file = coco / "annotations" / "instances_train.json"
+    document = json.loads(file.read_text())
+    for one, box in zip(document["annotations"], ([39.9, 2, 0.1, 20], [0.125, 3, 1, 0.5])):
+        one["bbox"] = box
+    file.write_text(json.dumps(document))
+    _, unsaid = convert(coco, tmp_path / "voc", "voc")
+    assert unsaid == ["boxes narrower than a pixel, which are widened to one: 2"]
+    boxes = [picture.objects[0].box for picture in read(tmp_path / "voc").pictures.values() if picture.objects]
+    assert boxes == [(39, 2, 40, 22), (0.125, 2.75, 1.125, 3.75)]
+    with pytest.warns(UserWarning, match="my set: boxes narrower than a pixel, which are widened to one: 2"):
+        ensure_voc(coco, tmp_path)
+
+
+def test_a_list_of_classes_says_their_order(coco: Path, tmp_path: Path) -> None:
+    root = tmp_path / "voc"
+    convert(coco, root, "voc")
+    assert open_dataset(str(root), "train", tmp_path).classes == ("wolf", "nut", "ape")
+    assert open_dataset(str(root), "train", tmp_path, classes=("ape", "nut", "wolf")).classes == ("ape", "nut", "wolf")
+    (root / "ImageSets" / "classes.txt").write_text("wolf\nape\n")
+    with pytest.raises(FormatError, match=r"classes\.txt: lacks 'nut', which annotations have"):
+        open_dataset(str(root), "train", tmp_path)
+
+
+def test_what_is_voc_is_left_to_its_reader(make_voc: Callable[..., Path], coco: Path, tmp_path: Path) -> None:
+    root = make_voc({"a": [("ape", (1, 1, 9, 9))]})
+    shutil.copytree(coco / "annotations", root / "annotations")
+    assert find_source(root, Mistakes(root)) is None, "ImageSets/Main says what it is"
+    shutil.rmtree(root / "ImageSets")
+    assert find_source(root, Mistakes(root)) is None, "so do its annotations"
+    shutil.rmtree(root / "Annotations")
+    (root / "annotations.xml").write_text("<annotations/>")
+    found = find_source(root, Mistakes(root))
+    assert found is not None and found.kind == "coco"
+
+
+@pytest.mark.parametrize("name", ["a/../../b", "/etc/x", "a\nb", " a", "", "a//b"])
+def test_a_pictures_name_cannot_lead_out_of_a_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="its name"):
+        Records(("a",), {name: Picture(tmp_path / "x.png", 1, 1, ())}, {})
+
+
+def test_small_things() -> None:
+    assert add_decimals(0.1, 0.2) == 0.3 and add_decimals(1, -0.9) == 0.1
+    assert split_names(["train2017", "valid", "night"]) == ["train", "val", "night"]
+    assert split_names(["val1", "val2"]) == ["val1", "val2"]
+    splits = {"train": ("a", "b"), "val": ("b", "c")}
+    assert with_trainval(Records((), {}, splits)).splits == {"trainval": ("a", "b", "c"), **splits}
+    assert with_trainval(Records((), {}, {"val": ("a",)})).splits == {"val": ("a",)}
