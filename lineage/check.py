@@ -56,6 +56,7 @@ def main(
     with cli.command(console):
         from lineage.data.check import Report, check, open_splits
         from lineage.data.layout import find_layout
+        from lineage.data.mistakes import FormatError
         from lineage.data.repair import REMEDIES, repair
         from lineage.data.splits import make_split as write_split
         from lineage.data.splits import missing_splits
@@ -70,10 +71,11 @@ def main(
             console.print(f"written: {data}/ImageSets/Main, seed {seed}: {counts}", **cli.PLAIN)
         try:
             splits, learnt, tested = open_splits(data, cache, names, unannotated)
-        except VOCFormatError as error:
+        except (VOCFormatError, FormatError) as error:
             if not as_json:
                 raise
-            nothing = Report([Finding("no data set", ERROR, data, str(error))])
+            mistakes = error.mistakes if isinstance(error, FormatError) else [str(error)]
+            nothing = Report([Finding("no data set", ERROR, data, message) for message in mistakes])
             print(json.dumps(_document(nothing), ensure_ascii=False))
             raise typer.Exit(1) from None
         report = check(splits, learnt, tested, cache / "checks", stated=names is not None)

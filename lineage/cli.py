@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 ALL_GENERATIONS = ",".join(GENERATIONS)
 Generation = Annotated[str, typer.Argument(help=f"one of {', '.join(GENERATIONS)}")]
 Generations = Annotated[str, typer.Option(help="comma-separated")]
-Data = Annotated[str, typer.Option(help="shapes, voc2007, voc2012, voc0712, or a folder in VOC layout")]
+Data = Annotated[
+    str, typer.Option(help="shapes, voc2007, voc2012, voc0712; a folder in VOC layout, COCO JSON or YOLO folder")
+]
 BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resnet18, resnet50 or efficientnet_lite0")]
 Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
 Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ def main(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="folder for comp4 and COCO files and errors.png")
     ] = None,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="of COCO results: the JSON whose picture and category ids they use")
+    ] = None,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:
@@ -37,7 +41,11 @@ def main(
         from lineage.evaluation.voc import evaluate_voc
         from lineage.experiments.options import default_cache, pick_device
 
-        dataset, detections = _detections(model, data, split, pick_device(device), cache or default_cache())
+        cache = cache or default_cache()
+        if model.is_dir() or model.suffix.lower() == ".json":
+            dataset, detections = _read(model, data, split, ground_truth, cache)
+        else:
+            dataset, detections = _detect(model, data, split, pick_device(device), cache)
         targets = [dataset.target(i) for i in range(len(dataset))]
         eleven, area = (
             evaluate_voc(detections, targets, len(dataset.classes), use_11_point=points) for points in (True, False)
@@ -57,19 +65,38 @@ def main(
             console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", highlight=False)
 
 
-def _detections(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
-    """The split, and what is found in its pictures: by a detector now, or by whoever wrote the files."""
+def _read(
+    results: Path, data: str, split: str, ground_truth: Path | None, cache: Path
+) -> tuple[Any, list[dict[str, Any]]]:
+    """The split, and what others found in its pictures."""
     from lineage.data.catalogue import open_dataset
-    from lineage.evaluation.result_files import read_coco, read_comp4
+    from lineage.data.coco_json import read_numbers
+    from lineage.data.convert import coco_file
+    from lineage.data.pictures import read_size
+    from lineage.evaluation.coco_ids import Numbering
+    from lineage.evaluation.result_files import GROUND_TRUTH, corners_for_sizes, read_coco, read_comp4
+
+    dataset = open_dataset(data, split, cache / "data")
+    if results.is_dir():
+        return dataset, read_comp4(results, dataset.ids, dataset.classes, split)
+    beside = results.with_name(GROUND_TRUTH)  # as this command writes it
+    truth = ground_truth or (beside if beside.is_file() else coco_file(Path(data), split))
+    numbering = Numbering(str(truth), *read_numbers(truth)) if truth else None
+    detections = read_coco(results, dataset.ids, dataset.classes, numbering)
+    sizes = {i: read_size(dataset.image_path(i)) for i, found in enumerate(detections) if len(found["boxes"])}
+    doubt = corners_for_sizes(detections, sizes)
+    if doubt:
+        warnings.warn(f"{results.name}: {doubt}", stacklevel=2)
+    return dataset, detections
+
+
+def _detect(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The split, and what a trained detector finds in its pictures."""
+    from lineage.data.catalogue import open_dataset
     from lineage.experiments.checkpoints import load_detector
     from lineage.experiments.detections import detect_all
     from lineage.experiments.training import proposals_by
 
-    if model.is_dir() or model.suffix == ".json":
-        dataset = open_dataset(data, split, cache / "data")
-        if model.is_dir():
-            return dataset, read_comp4(model, dataset.ids, dataset.classes, split)
-        return dataset, read_coco(model, len(dataset), len(dataset.classes))
     detector, _ = load_detector(model)
     detector.to(device)
     dataset = open_dataset(data, split, cache / "data", classes=detector.classes)

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "train": TRAINS,
     "detect": TRAINS,
     "evaluate": TRAINS,
+    "convert": {"cli", "data"},
     "notebook": TRAINS,
     "bench": TRAINS | {"bench"},
     "course": TRAINS | {"bench", "course"},  # course bench times a detector on a reader's own functions

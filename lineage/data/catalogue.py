@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lineage.data.convert import ensure_voc
 from lineage.data.download import fetch, unpack
 from lineage.data.joined import JoinedVOC
+from lineage.data.mistakes import FormatError
 from lineage.data.shapes import ensure_shapes
+from lineage.data.splits import ALL
 from lineage.data.voc import VOC_CLASSES, VOCDataset
 
 VOC_NAMES = ("voc2007", "voc2012", "voc0712")
@@ -27,13 +30,15 @@ def open_dataset(
 
     Args:
         name: "shapes" (drawn at first use); "voc2007", "voc2012", or "voc0712", which is both years' pictures to learn
-            from and 2007's to test on (fetched at first use); or a folder in VOC layout.
-        cache_dir: where drawn and fetched datasets are kept.
-        classes: names without the background; None discovers them.
+            from and 2007's to test on (fetched at first use); a folder in VOC layout; a COCO JSON file or folder, or a
+            YOLO folder or data.yaml.
+        cache_dir: where drawn, fetched and converted datasets are kept.
+        classes: names without the background; None takes them from the dataset.
         pictures: how many to draw for (trainval, test), "shapes" only.
         unannotated: of a folder, what a picture without an annotation is; see VOCDataset.
     Raises:
         VOCFormatError: the folder is not in VOC layout, or has no such split.
+        FormatError: the COCO or YOLO data set has mistakes, or no such split.
         DownloadError: the pictures cannot be fetched.
     """
     if name == "shapes":
@@ -41,7 +46,13 @@ def open_dataset(
         return VOCDataset(ensure_shapes(cache_dir, trainval=trainval, test=test), split, classes)
     if name in VOC_NAMES:
         return _voc(name, split, cache_dir, tuple(classes or VOC_CLASSES))
-    return VOCDataset(name, split, classes, unannotated)
+    root = ensure_voc(Path(name), cache_dir)
+    if root is None:
+        return VOCDataset(name, split, classes, unannotated)
+    found = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt"))
+    if split not in (*found, ALL):
+        raise FormatError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
+    return VOCDataset(root, split, classes)
 
 
 def _voc(name: str, split: str, cache_dir: Path, classes: tuple[str, ...]) -> VOCDataset:

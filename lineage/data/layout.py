@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.common.file_names import PICTURE_SUFFIXES
 from lineage.data.findings import VOCFormatError
-from lineage.data.pictures import SUFFIXES
 
 PICTURES = ("JPEGImages", "images", "imgs", "img", "pictures")  # in any case
 ANNOTATIONS = ("Annotations", "annotations", "annots", "xml", "xmls", "labels")
@@ -114,7 +114,7 @@ def find_layout(folder: str | Path) -> Layout:
     kinds = () if pictures or annotations else {name.lower() for name in (*PICTURES, *ANNOTATIONS)}
     found = Layout(
         root,
-        FileIndex(pictures or root, SUFFIXES, kinds),
+        FileIndex(pictures or root, PICTURE_SUFFIXES, kinds),
         FileIndex(annotations or pictures or root, (".xml",), kinds),
     )
     if not found.pictures.files and not found.annotations.files:

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from lineage.data.findings import VOCFormatError
 
-# Of several files of one name the first suffix counts. Case does not matter.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 EXIF_ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # orientations that are stored lying on their side
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits a sample that cameras, microscopes and scanners deliver

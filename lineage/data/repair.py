@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from lineage.common.folders import write_folder
 from lineage.common.progress import track
 from lineage.data.annotation import CORNERS, Annotation, parse_annotation, place, read_xml
 from lineage.data.findings import VOCFormatError
 from lineage.data.layout import Layout, find_layout
 from lineage.data.pictures import Header, read_header
 from lineage.data.splits import read_split, split_names
+from lineage.data.transfer import link_or_copy
 
 # Kind of finding -> what is done about it.
 REMEDIES = {
@@ -57,20 +57,14 @@ def repair(folder: str | Path, out: Path, kinds: Collection[str] = tuple(REMEDIE
     if out.exists():
         raise VOCFormatError(f"{out}: is there already; a repaired copy goes to a new folder")
     layout = find_layout(folder)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        changes = _copy(layout, aside, set(kinds))
-        os.chmod(aside, 0o755)  # mkdtemp's 0700 would make the copy its owner's secret
-        os.replace(aside, out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    changes: list[Change] = []
+    write_folder(out, lambda folder: changes.extend(_copy(layout, folder, set(kinds))))
     return changes
 
 
 def _copy(layout: Layout, out: Path, kinds: set[str]) -> list[Change]:
     for name, path in layout.pictures.files.items():
-        _link(path, out / "JPEGImages" / f"{name}{path.suffix}")
+        link_or_copy(path, out / "JPEGImages" / f"{name}{path.suffix}")
     (out / "ImageSets" / "Main").mkdir(parents=True)
     for split in split_names(layout):
         names, _ = read_split(layout, split)
@@ -96,14 +90,6 @@ def _copy(layout: Layout, out: Path, kinds: set[str]) -> list[Change]:
         writer.writerow([change.file, change.number, change.kind, REMEDIES[change.kind], *before, *after])
     (out / "repairs.csv").write_text(text.getvalue(), encoding="utf-8")
     return changes
-
-
-def _link(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.symlink_to(path.resolve())
-    except OSError:  # a file system, or a Windows account, without links
-        shutil.copyfile(path, target)
 
 
 def _mended(path: Path, picture: Path | None, kinds: set[str]) -> tuple[ElementTree.ElementTree, list[Change]] | None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lineage.common.folders import write_folder
 from lineage.common.progress import track
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
 
@@ -184,19 +183,8 @@ def ensure_shapes(cache_dir: str | Path, seed: int = 0, trainval: int = 400, tes
     knobs = hashlib.sha256(repr(DEFAULT).encode()).hexdigest()[:8]
     name = f"shapes-v{GENERATOR_VERSION}-{knobs}-seed{seed}-{trainval}-{test}"
     root = Path(cache_dir) / name
-    if root.is_dir():
-        return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root.parent))
-    try:
-        write_shapes(temporary, seed, trainval, test)
-        temporary.chmod(0o755)
-        os.replace(temporary, root)
-    except OSError:
-        if not root.is_dir():  # else another process was first, with the same bytes
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    if not root.is_dir():
+        write_folder(root, lambda temporary: write_shapes(temporary, seed, trainval, test))
     return root
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from lineage.common.checkpoint import write_atomically
+from lineage.common.file_names import PICTURE_SUFFIXES
 from lineage.common.sampling import seeded_generator
 from lineage.data.findings import ERROR, WARNING, Finding, VOCFormatError
 from lineage.data.layout import Layout, composed
-from lineage.data.pictures import SUFFIXES
 
 COLUMNS = ("-1", "0", "1")  # of VOC's files of one class: without it, with a difficult one only, with it
 ALL = "*"  # every picture there is, whatever the splits say
@@ -139,7 +139,7 @@ def _name(layout: Layout, line: str) -> str:
 
 def _without_suffix(text: str) -> str:
     stem, dot, suffix = text.rpartition(".")
-    return stem if f"{dot}{suffix}".lower() in (*SUFFIXES, ".xml") else text
+    return stem if f"{dot}{suffix}".lower() in (*PICTURE_SUFFIXES, ".xml") else text
 
 
 def make_split(layout: Layout, test_share: float, seed: int = 0) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lineage.data.annotation import BACKGROUND, Annotation, Object, parse_annotation, place
+from lineage.data.class_list import CLASS_LIST, listed_classes
 from lineage.data.findings import ACCEPTABLE, ERROR, WARNING, Finding, VOCFormatError, errors_of
 from lineage.data.layout import Layout, find_layout
 from lineage.data.pictures import read_header, read_pixels
@@ -74,7 +75,11 @@ def _target(objects: Sequence[Object], classes: Sequence[str]) -> dict[str, Tens
 def discover_classes(layout: Layout) -> tuple[str, ...]:
     """The names that objects have in the pictures of any split (of all, where there is none), sorted.
 
-    Files that cannot be read are passed over: whoever reads a split hears of those in it.
+    A list of classes (data/class_list.py) says them and their order, where there is one. Files that cannot be read are
+    passed over: whoever reads a split hears of those in it.
+
+    Raises:
+        VOCFormatError: the list lacks a class.
     """
     wanted: set[str] = set()
     for split in split_names(layout):
@@ -82,8 +87,14 @@ def discover_classes(layout: Layout) -> tuple[str, ...]:
             wanted |= set(read_split(layout, split)[0])
     files = layout.annotations.files
     read = [path for name, path in files.items() if not wanted or name in wanted]
-    names: set[str] = set().union(*(parse_annotation(path).names for path in read))
-    return tuple(sorted(names - {BACKGROUND}))
+    names = set().union(*(parse_annotation(path).names for path in read)) - {BACKGROUND}
+    listed = listed_classes(layout.root)
+    if listed is None:
+        return tuple(sorted(names))
+    unlisted = sorted(names - set(listed))
+    if unlisted:
+        raise VOCFormatError(f"{layout.root / CLASS_LIST}: lacks {unlisted[0]!r}, which annotations have")
+    return listed
 
 
 class VOCDataset(Dataset):

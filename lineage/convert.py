@@ -1,0 +1,44 @@
+"""python -m lineage.convert FROM TO --to coco: annotated pictures from one format to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineage import cli
+
+app = cli.new_app()
+
+
+@app.command()
+def main(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FROM", help="a folder in VOC layout, a COCO JSON file or folder, or a YOLO folder"),
+    ],
+    target: Annotated[Path, typer.Argument(metavar="TO", help="a folder that is not there yet, or empty")],
+    to: Annotated[str, typer.Option(help="voc, coco or yolo")] = "voc",
+    link: Annotated[bool, typer.Option("--link/--copy", help="the pictures")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="leave out pictures and objects with a mistake instead of stopping")
+    ] = False,
+) -> None:
+    """Read annotations strictly, write them in another format, and say what that format cannot say."""
+    from rich.console import Console
+
+    console = Console()
+    with cli.command(console):
+        from lineage.data.convert import WRITERS, convert
+
+        if to not in WRITERS:
+            raise ValueError(f"--to: {to!r} is none of {', '.join(WRITERS)}")
+        done, unsaid = convert(source, target, to, link, skip_bad)
+        for line in unsaid:
+            console.print(f"not kept: {line}", **cli.PLAIN)
+        console.print(f"written: {target} ({done})", **cli.PLAIN)
+
+
+if __name__ == "__main__":
+    app()
