@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import pytest
 from typer.testing import CliRunner
 
-from lineage import detect, evaluate, train
+from lineage import convert, detect, evaluate, train
 from lineage.data.shapes import write_shapes
 
 
@@ -93,6 +95,48 @@ def test_files_of_detections_are_evaluated_like_the_detector_that_wrote_them(pic
         assert again.exit_code == 0, again.output
         table = first.output[first.output.index("mean") : first.output.index("written")]
         assert again.output[again.output.index("mean") :].split() == table.split()
+
+
+def mean_of(result):
+    assert result.exit_code == 0, result.output
+    return next(line.split()[3] for line in result.output.splitlines() if "mean" in line)
+
+
+def test_coco_results_are_placed_by_their_ground_truth(pictures, model, cache, tmp_path):
+    options = ["--data", pictures, "--split", "trainval", "--cache", cache]
+    assert run(evaluate.app, model, *options, "-o", tmp_path / "out").exit_code == 0
+    written, beside = tmp_path / "out" / "coco_ground_truth.json", tmp_path / "out" / "mine.json"
+    document = json.loads(written.read_text())
+    entries = [{**one, "score": 0.5} for one in document["annotations"] if not one["iscrowd"]]
+    beside.write_text(json.dumps(entries))
+    assert mean_of(run(evaluate.app, beside, *options)) == "100.0", "the ground truth lies beside it"
+    for one in entries:
+        one["image_id"], one["category_id"] = 6 - one["image_id"], 7 - one["category_id"]  # 1..5 and 1..6 all the same
+    results, truth = tmp_path / "results.json", tmp_path / "truth.json"
+    results.write_text(json.dumps(entries))
+    refused(run(evaluate.app, results, *options), "results.json: entry 0: image_id is", "--ground-truth")
+    for one in document["images"] + document["categories"]:
+        one["id"] = (6 if "file_name" in one else 7) - one["id"]
+    truth.write_text(json.dumps(document))
+    assert mean_of(run(evaluate.app, results, *options, "--ground-truth", truth)) == "100.0"
+    assert mean_of(run(evaluate.app, beside, *options, "--ground-truth", truth)) != "100.0", "what is said counts"
+    other = ["--data", pictures, "--split", "test", "--cache", cache]
+    refused(run(evaluate.app, results, *other, "--ground-truth", truth), "none of the split's pictures")
+
+
+def test_coco_results_of_the_datas_own_json_need_no_other(pictures, cache, tmp_path):
+    assert run(convert.app, pictures, tmp_path / "coco", "--to", "coco").exit_code == 0
+    truth = json.loads((tmp_path / "coco" / "annotations" / "instances_test.json").read_text())
+    entries = [{**one, "score": 0.5} for one in truth["annotations"] if not one["iscrowd"]]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    result = run(evaluate.app, tmp_path / "r.json", "--data", tmp_path / "coco", "--cache", cache)
+    assert mean_of(result) == "100.0"
+    for one in entries:
+        x, y, width, height = one["bbox"]
+        one["bbox"] = [x, y, x + width, y + height]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    result = run(evaluate.app, tmp_path / "r.json", "--data", tmp_path / "coco", "--cache", cache)
+    assert result.exit_code == 0 and "none would if bbox were x1, y1, x2, y2" in " ".join(result.output.split())
 
 
 def test_files_of_detections_for_other_pictures_are_refused(pictures, model, cache, tmp_path):

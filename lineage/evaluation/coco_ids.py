@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeGuard
 from lineage.common.file_names import without_suffix
 
 Id = int | str
-SAY = "say with --ground-truth which ground-truth JSON has these numbers"
+SAY = "give the JSON that has these numbers with --ground-truth"
 
 
 class ResultFileError(ValueError):
@@ -79,8 +79,10 @@ class Places:
             name = number
         if name is not None:
             if name not in self._classes:
-                meant = f"{name!r}, which" if number in (None, name) else f"{number!r} or {name!r}, which"
-                raise ResultFileError(f"{where}: category_id is {meant} is none of {', '.join(self._classes)}")
+                meant = "is" if number in (None, name) else f"{number!r} is"
+                raise ResultFileError(
+                    f"{where}: category_id {meant} {name!r}, which is none of {', '.join(self._classes)}"
+                )
             return self._classes.index(name) + 1
         counts = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= len(self._classes)
         if self._numbering is None and counts:
@@ -101,7 +103,9 @@ class Places:
         if not _is_id(number):
             return "not a whole number"
         return (
-            f"which {self._numbering.file} does not have" if self._numbering else f"but whose numbers are these? {SAY}"
+            f"which {self._numbering.file} does not have"
+            if self._numbering
+            else f"a number of some ground truth: {SAY}"
         )
 
     def _find(self, name: str) -> int | None:
