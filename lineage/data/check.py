@@ -17,7 +17,7 @@ from lineage.data.annotation import Annotation, Object
 from lineage.data.catalogue import open_dataset
 from lineage.data.findings import ACCEPTABLE, ERROR, WARNING, Finding, VOCFormatError
 from lineage.data.pictures import contents_digest, why_unreadable
-from lineage.data.splits import ALL, split_names
+from lineage.data.splits import ALL, whole_splits
 from lineage.data.voc import VOCDataset, discover_classes
 
 STRIDE = 16  # pixels: of the backbones' feature maps
@@ -240,7 +240,7 @@ def open_splits(
     def split(name: str) -> VOCDataset:
         return open_dataset(data, name, cache / "data", chosen, unannotated=unannotated)
 
-    names = split_names(layout)
+    names = whole_splits(layout, chosen)
     if not names:
         return {ALL: split(ALL)}, ALL, None
     learnt = "trainval" if {"trainval", "train"} & set(names) else names[0]

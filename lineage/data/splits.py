@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,10 +24,18 @@ FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", 
 
 
 def split_names(layout: Layout) -> list[str]:
-    """The splits that there are, sorted."""
+    """The splits that name a picture, sorted."""
     if layout.splits.is_dir():
-        return sorted(path.stem for path in layout.splits.glob("*.txt"))
+        return sorted(path.stem for path in layout.splits.glob("*.txt") if path.read_bytes().strip())
     return sorted(_by_folder(layout))
+
+
+def whole_splits(layout: Layout, classes: Sequence[str]) -> list[str]:
+    """Those of them that are not for one class alone, as VOC's dog_train.txt is; the usual ones first."""
+    names = split_names(layout)
+    usual = [name for name in ("trainval", "train", "val", "test") if name in names]
+    of_a_class = {f"{one}_{split}" for one in classes for split in usual}
+    return [*usual, *(name for name in names if name not in usual and name not in of_a_class)]
 
 
 def _by_folder(layout: Layout) -> dict[str, list[str]]:
