@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,6 +84,8 @@ def main(
             raise ValueError("--frames is for videos and cameras: nothing that is to be looked at has frames")
         path = model or _quick_model(generation, device, cache, console)
         detector, facts = load_detector(path, generation=generation)
+        if score is not None and math.isnan(score):
+            raise ValueError("--score: nan is no number")
         least = score if score is not None else (0.0 if generation_of(generation).margins else 0.5)
         labels = None if classes is None else chosen_labels(classes, detector.classes)
         settings = Settings(least, labels, every, frames, max_megapixels)
