@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +29,7 @@ BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resne
 Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
 Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 (the second GPU), or mps")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
 Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
@@ -64,6 +66,7 @@ def command(console: Console) -> Iterator[None]:
     from lineage.data.proposals import ProposalError
 
     keep_freed_memory()
+    _print_everything()
     _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **PLAIN)
     try:
@@ -74,6 +77,13 @@ def command(console: Console) -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on from here")
         raise typer.Exit(130) from None
+
+
+def _print_everything() -> None:
+    """A class or file name that the terminal's encoding lacks is printed with escapes, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_log(console: Console) -> None:

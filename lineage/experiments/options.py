@@ -134,12 +134,21 @@ def names_in(option: str, text: str | None) -> tuple[str, ...] | None:
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device for "auto", "cpu" or "cuda".
+    """The torch device for "auto" (a CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
-        ValueError: an unknown name, or cuda without a GPU.
+        ValueError: an unknown name, or a device that this machine, or this torch, has not.
     """
-    one_of("--device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device: cuda was asked for, but torch finds no GPU")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (":" in name and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"--device: {name!r} is none of auto, cpu, cuda, cuda:0, cuda:1 ..., mps")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and count == 0:
+        raise ValueError(f"--device: {name} was asked for, but torch finds no GPU")
+    if number and int(number) >= count:
+        raise ValueError(f"--device: {name} was asked for, but of {count} GPUs the last is cuda:{count - 1}")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device: mps was asked for, but torch finds no Apple GPU")
+    if kind == "auto":
+        return torch.device("cuda" if count else "cpu")
+    return torch.device(name)

@@ -42,7 +42,7 @@ def model_key(
     facts = {
         "generation": generation,
         "seed": seed,
-        "device": str(experiment.device),
+        "device": experiment.device.type,  # the second GPU's models are the first's
         "recipe": dataclasses.asdict(experiment.recipe_of(generation)),
         "data": data_digest(train),
         "proposals": None if proposals is None or own.proposes else proposals_digest(proposals),
