@@ -78,7 +78,7 @@ def train_or_find(
         seconds = seconds_so_far()
     facts = {
         "seed": seed, "data": experiment.data, "train_seconds": seconds, "pretraining": pretraining,
-        **dataclasses.asdict(report),
+        **report.facts(),
     }  # fmt: skip
     save_detector(detector, path, **facts)
     shutil.rmtree(work_dir, ignore_errors=True)
