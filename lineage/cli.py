@@ -33,6 +33,12 @@ ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturat
 ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
 VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pictures may stand upside down")]
 Classes = Annotated[str | None, typer.Option(help="comma-separated, in this order; default: the annotations' own")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="processes that load pictures ahead; the numbers stay the same; default: 0 on a CPU"),
+]
+Accumulate = Annotated[int | None, typer.Option(min=1, help="minibatches a step, their gradients averaged")]
+Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, for a GPU that has bfloat16")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is

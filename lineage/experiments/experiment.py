@@ -12,8 +12,9 @@ import torch
 
 from lineage.backbones.pretrain import CROPS
 from lineage.common.augment import Augmentation
+from lineage.common.optimise import Solver
 from lineage.data.catalogue import open_dataset
-from lineage.data.voc import VOCDataset
+from lineage.data.voc import VOCDataset, VOCFormatError
 from lineage.experiments.generations import named_recipe
 from lineage.rcnn.recipe import PAPER as RCNN_PAPER
 from lineage.selective_search.settings import ProposalSettings
@@ -25,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is trained on what. Everything that changes a trained model is a field."""
+    """What is trained on what, and how. Everything that changes a trained model is a field."""
 
     data: str
     backbone: str
@@ -45,6 +46,11 @@ class Experiment:
     steps: int | None = None  # of every gradient procedure, for a quick check
     pretraining_crops: int = CROPS
     limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
+    accumulate: int | None = None  # minibatches a step of every gradient procedure; None is the recipe's number
+    amp: str | None = None  # "bf16": mixed precision; None is as the recipe says
+    workers: int = 0  # processes that load pictures; changes no number
+    validate_every: int | None = None  # steps between measurements on "val"; trained is then on "train" alone
+    keep: str = "best"  # of the weights that were measured; or "last": then measuring changes no number
 
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:
         """The training and the test split, with one class list."""
@@ -55,8 +61,19 @@ class Experiment:
 
     def training_set(self) -> VOCDataset:
         """The split to learn from."""
-        split = "train" if self.validate else "trainval"
+        split = "train" if self.validate or self.validate_every else "trainval"
         return open_dataset(self.data, split, self.cache / "data", self.classes, self.limit_pictures)
+
+    def validation_set(self, classes: tuple[str, ...]) -> VOCDataset:
+        """The split to measure on while learning from "train".
+
+        Raises:
+            ValueError: the data has none.
+        """
+        try:
+            return open_dataset(self.data, "val", self.cache / "data", classes, self.limit_pictures)
+        except VOCFormatError as error:
+            raise ValueError(f"--validate-every learns from the split train and measures on val: {error}") from None
 
     def recipe_of(self, generation: str) -> Any:
         """The named recipe with this experiment's changes."""
@@ -67,11 +84,16 @@ class Experiment:
             recipe = dataclasses.replace(recipe, augmentation=self.augmentation)
         if self.procedure is not None and hasattr(recipe, "procedure"):
             recipe = dataclasses.replace(recipe, procedure=self.procedure)
-        if self.steps is not None:
-            for name in ("finetune", "solver", "rpn_solver", "head_solver"):
-                if hasattr(recipe, name):
-                    recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(self.steps)})
+        for name in ("finetune", "solver", "rpn_solver", "head_solver"):
+            if hasattr(recipe, name):
+                recipe = dataclasses.replace(recipe, **{name: self._solver(getattr(recipe, name))})
         return changed(recipe, self.changes)
+
+    def _solver(self, solver: Solver) -> Solver:
+        """A recipe's solver as this experiment wants it."""
+        if self.steps is not None:
+            solver = solver.shortened(self.steps)
+        return dataclasses.replace(solver, accumulate=self.accumulate or solver.accumulate, amp=self.amp or solver.amp)
 
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
         """The recipe's selective search, asked for as many proposals as the experiment wants.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.history import History, TrainingReport
-from lineage.common.optimise import Solver, optimise
+from lineage.common.optimise import optimise
 from lineage.common.progress import track
 from lineage.common.resume import run_once
 from lineage.common.running import PLAINLY, Running
@@ -69,11 +69,11 @@ def _alternating(
     pretrained = copy.deepcopy(detector.backbone.state_dict())
 
     def rpn(path: Path, step: int) -> History:
-        return _train_rpn(detector, dataset, recipe.rpn_solver, seed + step, path, in_parts)
+        return _train_rpn(detector, dataset, seed + step, path, in_parts, f"Faster R-CNN {step}/4: RPN")
 
     def head(path: Path, step: int) -> History:
         regions = propose_all(detector, dataset)
-        return _train_head(detector, dataset, regions, recipe.head_solver, seed + step, path, running)
+        return _train_head(detector, dataset, regions, seed + step, path, running, f"Faster R-CNN {step}/4: detector")
 
     first = _step(1, rpn, detector, work_dir)
     step_1 = copy.deepcopy(detector)  # proposes for step 2 with convolutions of its own
@@ -81,7 +81,7 @@ def _alternating(
 
     def head_on_step_1(path: Path, step: int) -> History:
         regions = propose_all(step_1, dataset)
-        return _train_head(detector, dataset, regions, recipe.head_solver, seed + step, path, in_parts)
+        return _train_head(detector, dataset, regions, seed + step, path, in_parts, f"Faster R-CNN {step}/4: detector")
 
     second = _step(2, head_on_step_1, detector, work_dir)
     detector.backbone.conv.requires_grad_(False)
@@ -101,7 +101,7 @@ def _rpn_alone(
 ) -> TrainingReport:
     """Step 1 of the 4: a proposer for another detector. The head stays untrained."""
     solver, path = detector.recipe.rpn_solver, work_dir / "rpn.safetensors"
-    history = _train_rpn(detector, dataset, solver, seed + 1, path, running.without_validation())
+    history = _train_rpn(detector, dataset, seed + 1, path, running.without_validation(), "Faster R-CNN: RPN")
     return TrainingReport("RPN alone", solver.steps, solver.pictures, 0, (history,))
 
 
@@ -115,7 +115,7 @@ def _step(number: int, run: Callable[[Path, int], History], detector: FasterRCNN
 
 
 def _train_rpn(
-    detector: FasterRCNN, dataset: VOCDataset, solver: Solver, seed: int, resume: Path, running: Running
+    detector: FasterRCNN, dataset: VOCDataset, seed: int, resume: Path, running: Running, label: str
 ) -> History:
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         images, targets, _ = batch
@@ -123,7 +123,7 @@ def _train_rpn(
         return detector.rpn_losses(features, frames, targets, generator)[0]
 
     return optimise(
-        [detector.backbone, detector.rpn], losses_of, len(dataset), solver, seed=seed, label="Faster R-CNN: RPN",
+        [detector.backbone, detector.rpn], losses_of, len(dataset), detector.recipe.rpn_solver, seed=seed, label=label,
         load=loader(detector, dataset), resume=resume, running=running,
     )  # fmt: skip
 
@@ -132,10 +132,10 @@ def _train_head(
     detector: FasterRCNN,
     dataset: VOCDataset,
     regions: list[Tensor],
-    solver: Solver,
     seed: int,
     resume: Path,
     running: Running,
+    label: str,
 ) -> History:
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         images, targets, boxes = batch
@@ -144,8 +144,8 @@ def _train_head(
         return detector.roi_losses(features, frames, targets, boxes, generator)
 
     return optimise(
-        [detector.backbone, detector.head], losses_of, len(dataset), solver, seed=seed, label="Faster R-CNN: detector",
-        load=loader(detector, dataset, regions), resume=resume, running=running,
+        [detector.backbone, detector.head], losses_of, len(dataset), detector.recipe.head_solver, seed=seed,
+        label=label, load=loader(detector, dataset, regions), resume=resume, running=running,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from lineage.viz.curves import (
 from lineage.viz.maps import draw_cells, draw_map, draw_window
 from lineage.viz.regions import draw_bins, draw_crops, draw_segments, pooling_bins
 from lineage.viz.style import HIT, OUTLINE, PALETTE, class_style, figure_of, new_figure
+from lineage.viz.training import plot_training
 
 __all__ = [
     "HIT",
@@ -57,5 +58,6 @@ __all__ = [
     "plot_pr_curves",
     "plot_scaling",
     "plot_surface",
+    "plot_training",
     "pooling_bins",
 ]
