@@ -44,6 +44,12 @@ Split = Annotated[str | None, typer.Option(help="the split to learn from; defaul
 Unannotated = Annotated[str, typer.Option(help="pictures without an annotation: error, negative (no object) or skip")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="go on without the pictures that are unusable")]
 Accept = Annotated[str | None, typer.Option(help="kinds of finding that are meant so: 'size differs', ...")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="processes that load pictures ahead; the numbers stay the same; default: 0 on a CPU"),
+]
+Accumulate = Annotated[int | None, typer.Option(min=1, help="minibatches a step, their gradients averaged")]
+Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, for a GPU that has bfloat16")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is

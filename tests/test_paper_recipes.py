@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +11,9 @@ from torch import nn
 
 from lineage.backbones import build_backbone
 from lineage.common.boxes import box_iou
+from lineage.common.history import History
 from lineage.common.image import to_frame
+from lineage.common.loading import Loaded
 from lineage.common.matching import BACKGROUND, FOREGROUND
 from lineage.common.optimise import _step, make_optimiser
 from lineage.experiments.generations import build_detector, named_recipe
@@ -174,10 +175,11 @@ def test_a_step_moves_weights_and_biases_at_the_papers_rate(generation, name, st
     solver = getattr(named_recipe(generation, "paper"), name)
     assert step < solver.steps
 
-    def losses_of(indices, generator):
+    def losses_of(batch, generator):
         return {"toy": layer(torch.ones(1, 1).double()).sum()}  # both gradients are 1
 
-    _step([layer], losses_of, 5011, solver, make_optimiser([layer], solver), 0, step, "toy")
+    history = History("toy", [solver.rate(step) for step in range(solver.steps)], done=step)
+    _step([layer], losses_of, solver, make_optimiser([layer], solver), history, Loaded([None], torch.Generator()))
     assert 3 - layer.weight.item() == pytest.approx(rate * (1 + 5e-4 * 3), rel=1e-2)
     assert 3 - layer.bias.item() == pytest.approx(2 * rate, rel=1e-2)
 
@@ -275,9 +277,11 @@ def test_half_of_the_pictures_are_mirrored(generation):
     image = torch.rand(3, 8, 12)
     target = {"boxes": torch.tensor([[1.0, 2, 5, 6]]), "labels": torch.tensor([1])}
     recipe = named_recipe(generation, "paper")
-    detector = SimpleNamespace(recipe=recipe, parameters=lambda: iter([torch.zeros(1)]))
     generator = torch.Generator().manual_seed(0)
-    images, targets, _ = load_batch([(image, target)] * 200, list(range(200)), generator, detector)
+    recipe = replace(recipe, shorter=None)
+    images, targets, _ = load_batch(
+        [(image, target)] * 200, list(range(200)), generator, recipe, (0.0,) * 3, (1.0,) * 3
+    )
     mirrored = [torch.equal(one, image.flip(2)) for one in images]
     assert 80 < sum(mirrored) < 120
     for flipped, one in zip(mirrored, targets):

@@ -44,6 +44,9 @@ def main(
     pretraining: Annotated[bool, typer.Option(help="pre-train tiny on crops first; R-CNN's second claim")] = True,
     validate: Annotated[bool, typer.Option(help="train on train, test on val: for choosing settings")] = False,
     steps: cli.Steps = None,
+    accumulate: cli.Accumulate = None,
+    amp: cli.Amp = None,
+    workers: cli.Workers = None,
     out: Annotated[Path, typer.Option(help="folder for results.json, report.md and lineage.png")] = Path("runs/bench"),
     cache: cli.Cache = None,
     ablation: Annotated[str | None, typer.Option(help=f"not the race, but one of: {', '.join(ABLATION_NAMES)}")] = None,
@@ -66,7 +69,8 @@ def main(
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
             unannotated=unannotated, skip_bad=skip_bad, accept=accept,
-            pretraining=pretraining, validate=validate, cache=cache, **fields,
+            pretraining=pretraining, validate=validate, accumulate=accumulate, amp=amp, workers=workers, cache=cache,
+            **fields,
         )  # fmt: skip
         if ablation is not None:
             _ablate(one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)

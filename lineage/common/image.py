@@ -23,6 +23,10 @@ class Frame(NamedTuple):
     scale_x: float  # w / W
     scale_y: float  # h / H
 
+    def to(self, device: torch.device) -> Frame:
+        """The same on a device."""
+        return self._replace(pixels=self.pixels.to(device, non_blocking=True))
+
     def boxes_in(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of the picture in the network's frame."""
         return boxes * self._factors(boxes)
@@ -70,12 +74,18 @@ def resize_factor(height: int, width: int, shorter: int | None, longer: int) -> 
     return min(1.0 if shorter is None else shorter / min(height, width), longer / max(height, width))
 
 
-def to_frame(image: Tensor, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Frame:
+def to_frame(
+    image: Tensor | Frame, shorter: int | None, longer: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Frame:
     """Resize (bilinear without antialiasing, as all four originals did) and normalise a picture (3, H, W).
+
+    One that is a Frame already, made where it was loaded, stays as it is.
 
     A picture smaller than :data:`MIN_SIDE` is padded with the mean colour, right and below, so that the strides leave
     something of it. Sides of the result are whole pixels, so the exact factors are kept a side in the Frame.
     """
+    if isinstance(image, Frame):
+        return image
     height, width = image.shape[1:]
     scale = resize_factor(height, width, shorter, longer)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))

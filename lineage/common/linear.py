@@ -21,7 +21,8 @@ WORTH_IT = 2**22  # multiply-adds: fewer take less time than calling an operator
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias``: (N, D), (E, D), (E,) -> (N, E). Differentiable; F.linear's numbers but for rounding."""
     small = x.numel() * len(weight) < WORTH_IT
-    if small or x.device.type != "cpu" or x.dtype != torch.float32 or not HAS_ONEDNN:
+    other = x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+    if small or other or not HAS_ONEDNN:
         return F.linear(x, weight, bias)
     return torch.ops.lineage.linear(x, weight, bias)
 

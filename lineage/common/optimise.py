@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lineage.common.checkpoint import load_checkpoint, save_checkpoint
+from lineage.common.history import History
+from lineage.common.interrupts import uninterrupted
+from lineage.common.loading import Load, Loaded, Steps, WorkerDied, loaded_ahead, only_indices
 from lineage.common.progress import progress_bar
-from lineage.common.sampling import seeded_generator
+from lineage.common.resume import forget_all_but, load_best, restore_state, save_best, save_state
+from lineage.common.running import PLAINLY, Running
 
 SAVE_EVERY_SECONDS = 60.0
-CURVE_POINTS = 100  # of a loss curve, at most
 
-LossCurves = dict[str, list[float]]  # each loss, averaged over as many successive parts of a training
-LossesOf = Callable[[list[int], torch.Generator], dict[str, Tensor]]
+LossesOf = Callable[[Any, torch.Generator], dict[str, Tensor]]  # of what ``load`` made of a minibatch
 
 
 class TrainingError(RuntimeError):
@@ -34,9 +37,18 @@ class Solver:
         optimiser: "sgd" (Caffe's, with momentum) or "adamw".
         learning_rate: at the start, after ``warmup`` steps of linear increase. AdamW's first steps are all about as
             long as the rate, whatever the gradient, and can undo a pre-training (benchmarks/NOTES.md).
+        images_per_step: of one minibatch, where a step has several.
         decay: "step" (times 0.1 at each of ``decay_at``) or "cosine" (to 0 at the last step).
         bias_rate: biases learn at this multiple and, where it is not 1, without weight decay (Caffe's habit).
         clip: largest gradient norm, or None.
+        accumulate: minibatches a step, whose gradients are averaged: in the memory of one the step of a minibatch
+            ``accumulate`` times as large. The same step up to rounding where a loss is a mean over pictures, or over
+            regions of which every picture gives as many. Where one gives fewer than the recipe asks for, its regions
+            weigh more than in the large minibatch's mean. What is drawn from several pictures together, or from one
+            after all had something else drawn, is drawn otherwise: R-CNN's crops, the RoIs of Faster R-CNN's joint
+            training.
+        amp: "bf16": convolutions and matrix products in bfloat16, with float32 weights; None: all in float32. Boxes,
+            their targets and the losses are float32 either way.
     """
 
     optimiser: str
@@ -50,6 +62,13 @@ class Solver:
     warmup: int = 0
     bias_rate: float = 1.0
     clip: float | None = None
+    accumulate: int = 1
+    amp: str | None = None
+
+    @property
+    def pictures(self) -> int:
+        """Seen in all steps, with repetition."""
+        return self.steps * self.images_per_step * self.accumulate
 
     def shortened(self, steps: int) -> Solver:
         """The same schedule in ``steps`` steps."""
@@ -63,28 +82,6 @@ class Solver:
         if self.decay == "cosine":
             return warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return warm * 0.1 ** sum(step >= at for at in self.decay_at)
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What training a generation took, whatever its procedure."""
-
-    procedure: str
-    steps: int  # gradient steps, all procedures together
-    pictures: int  # seen by them, with repetition
-    cache_bytes: int  # features written to disk
-    curves: LossCurves
-
-
-def run_once(done: Path, module: nn.Module, run: Callable[[], LossCurves]) -> LossCurves:
-    """Run a training procedure and keep its result at ``done``; when it is there already, load it instead."""
-    if done.exists():
-        state, curves = load_checkpoint(done)
-        module.load_state_dict(state)
-        return curves
-    curves = run()
-    save_checkpoint(done, module.state_dict(), curves)
-    return curves
 
 
 def make_optimiser(modules: list[nn.Module], solver: Solver) -> torch.optim.Optimizer:
@@ -112,111 +109,137 @@ def optimise(
     *,
     seed: int,
     label: str,
+    load: Load = only_indices,
     resume: Path | None = None,
-) -> LossCurves:
-    """Minimise the sum of ``losses_of(image indices, generator)`` for ``solver.steps`` steps.
+    running: Running = PLAINLY,
+) -> History:
+    """Minimise the sum of ``losses_of(load(image indices, generator), generator)`` for ``solver.steps`` steps.
 
     Pictures come in shuffled epochs. Every draw depends on (seed, step) only, so that a run which was
     interrupted and resumed takes the same steps as one that was not.
 
     Args:
+        load: all that needs no network, since another process may do it; its tensors are on the CPU.
         resume: where the state is kept once a minute and on Ctrl-C; removed at the end.
-    Returns:
-        each loss's curve: the means over :data:`CURVE_POINTS` successive parts of the steps (fewer if there are fewer).
+        running: the validation needs ``resume``, to keep the best weights beside it.
     Raises:
-        TrainingError: no pictures, or the loss became NaN or infinite.
+        TrainingError: no pictures, the loss became NaN or infinite, or a process that loads pictures died.
     """
     if num_images == 0:
         raise TrainingError(f"{label}: the training split has no picture")
     optimiser = make_optimiser(modules, solver)
-    step, curves = _restore(resume, modules, optimiser) if resume else (0, {})
-    saved_at = time.monotonic()
-    part = math.ceil(solver.steps / CURVE_POINTS)  # steps a point; the last may have fewer
-    with progress_bar(label, solver.steps) as advance:
-        advance(step, "")
-        try:
-            while step < solver.steps:
-                losses = _step(modules, losses_of, num_images, solver, optimiser, seed, step, label)
-                for name, value in losses.items():
-                    curve = curves.setdefault(name, [0.0] * math.ceil(solver.steps / part))
-                    curve[step // part] += value / (min(part, solver.steps - step // part * part))
-                step += 1
-                advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-                if resume and time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
-                    _save(resume, modules, optimiser, step, curves)
-                    saved_at = time.monotonic()
-        except KeyboardInterrupt:
-            if resume:
-                _save(resume, modules, optimiser, step, curves)
-            raise
+    if resume and resume.exists():
+        history = restore_state(resume, modules, optimiser)
+    else:
+        history = History(label, [solver.learning_rate * solver.rate(step) for step in range(solver.steps)])
+    on_gpu = optimiser.param_groups[0]["params"][0].device.type == "cuda"
+    ahead = loaded_ahead(
+        Steps(load, num_images, solver.images_per_step, solver.accumulate, seed), range(history.done, solver.steps),
+        running.workers, prepare_worker=running.prepare_worker, pin=on_gpu,
+    )  # fmt: skip
+    try:
+        with progress_bar(label, solver.steps) as advance, ahead as loaded:
+            advance(history.done, "")
+            try:
+                _take_steps(modules, losses_of, solver, optimiser, history, loaded, resume, running, advance)
+            except KeyboardInterrupt:
+                if resume:
+                    save_state(resume, modules, optimiser, history)
+                raise
+    except WorkerDied as error:
+        raise TrainingError(f"{label}: step {history.done}: {error}") from error
+    if running.validation and running.validation.keep_best:
+        assert resume is not None and history.best is not None
+        load_best(resume, modules, history.best)
+        history.kept = history.best
     if resume:
         resume.unlink(missing_ok=True)
-    return curves
+        forget_all_but(resume, None)
+    return history
+
+
+def _take_steps(
+    modules: list[nn.Module],
+    losses_of: LossesOf,
+    solver: Solver,
+    optimiser: torch.optim.Optimizer,
+    history: History,
+    loaded: Iterator[Loaded],
+    resume: Path | None,
+    running: Running,
+    advance: Callable[[int, str], None],
+) -> None:
+    """The steps that are still to come."""
+    saved_at = time.monotonic()
+    _validate(modules, history, running, resume)  # a run may have been interrupted while it measured
+    while history.done < solver.steps:
+        start = time.perf_counter()
+        batches = next(loaded)
+        history.wait_seconds += time.perf_counter() - start
+        losses = _step(modules, losses_of, solver, optimiser, history, batches)
+        advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
+        validated = _validate(modules, history, running, resume)
+        if running.listen:
+            running.listen(history.label, history.done, history.last())
+        if resume and (validated or time.monotonic() - saved_at > SAVE_EVERY_SECONDS):
+            save_state(resume, modules, optimiser, history)
+            forget_all_but(resume, history.best)
+            saved_at = time.monotonic()
 
 
 def _step(
     modules: list[nn.Module],
     losses_of: LossesOf,
-    num_images: int,
     solver: Solver,
     optimiser: torch.optim.Optimizer,
-    seed: int,
-    step: int,
-    label: str,
+    history: History,
+    loaded: Loaded,
 ) -> dict[str, float]:
+    """One step of the weights, and in the history; each loss, averaged over the step's minibatches."""
+    step, count = history.done, len(loaded.minibatches)
     for group in optimiser.param_groups:
         group["lr"] = solver.learning_rate * solver.rate(step) * group["scale"]
-    losses = losses_of(images_of_step(num_images, solver.images_per_step, seed, step), seeded_generator(seed, 1, step))
-    total = torch.stack(list(losses.values())).sum()
-    if not math.isfinite(total.item()):
-        parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise TrainingError(f"{label}: step {step}: the loss is not finite ({parts}); lower the learning rate")
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()
+    sums: dict[str, float] = {}
+    for number, batch in enumerate(loaded.minibatches):
+        with _precision(solver, optimiser):
+            losses = losses_of(batch, loaded.generator)
+        values = torch.stack(list(losses.values()))
+        for name, value in zip(losses, values.tolist()):  # the one moment at which a GPU is waited for
+            sums[name] = sums.get(name, 0.0) + value / count
+        if not all(map(math.isfinite, sums.values())):
+            parts = ", ".join(f"{name} {value:g}" for name, value in sums.items())
+            message = f"step {step}: the loss is not finite ({parts}); lower the learning rate"
+            raise TrainingError(f"{history.label}: {message}")
+        if number == 0:
+            optimiser.zero_grad(set_to_none=True)
+        (values.sum() / count).backward()
     if solver.clip is not None:
         nn.utils.clip_grad_norm_([p for module in modules for p in module.parameters()], solver.clip)
-    optimiser.step()
-    return {name: value.item() for name, value in losses.items()}
+    with uninterrupted():  # or a run that goes on would take half of a step, or all of it, twice
+        optimiser.step()
+        history.add(sums)
+    return sums
 
 
-def images_of_step(num_images: int, images_per_step: int, seed: int, step: int) -> list[int]:
-    """Which pictures step ``step`` sees: shuffled epochs laid end to end, computed from the step alone."""
-    order: dict[int, list[int]] = {}
-    chosen = []
-    for position in range(step * images_per_step, (step + 1) * images_per_step):
-        epoch, place = divmod(position, num_images)
-        if epoch not in order:
-            order[epoch] = torch.randperm(num_images, generator=seeded_generator(seed, 0, epoch)).tolist()
-        chosen.append(order[epoch][place])
-    return chosen
+def _precision(solver: Solver, optimiser: torch.optim.Optimizer) -> contextlib.AbstractContextManager:
+    """Where torch picks bfloat16 for what gains by it, if the solver wants that."""
+    if solver.amp is None:
+        return contextlib.nullcontext()
+    if solver.amp != "bf16":
+        raise ValueError(f"solver: amp {solver.amp!r} is neither None nor 'bf16'")
+    return torch.autocast(optimiser.param_groups[0]["params"][0].device.type, torch.bfloat16)
 
 
-def _save(
-    path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, step: int, curves: LossCurves
-) -> None:
-    state = {f"model.{i}.{n}": t for i, module in enumerate(modules) for n, t in module.state_dict().items()}
-    for index, slots in optimiser.state_dict()["state"].items():
-        for name, value in slots.items():
-            if isinstance(value, Tensor):
-                state[f"optimiser.{index}.{name}"] = value
-    save_checkpoint(path, state, {"step": step, "curves": curves})
-
-
-def _restore(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, LossCurves]:
-    if not path.exists():
-        return 0, {}
-    state, facts = load_checkpoint(path)
-    for i, module in enumerate(modules):
-        prefix = f"model.{i}."
-        module.load_state_dict({n[len(prefix) :]: t for n, t in state.items() if n.startswith(prefix)})
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in state.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
-            parameter = parameters[int(index)]
-            if tensor.shape == parameter.shape:  # a fused step reads both in memory's order: it has to be the same
-                tensor = torch.empty_like(parameter).copy_(tensor)
-            slots.setdefault(int(index), {})[name] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
-    return int(facts["step"]), facts["curves"]
+def _validate(modules: list[nn.Module], history: History, running: Running, resume: Path | None) -> bool:
+    """Measure the network if it is time to; whether it was."""
+    validation, done = running.validation, history.done
+    if validation is None or done in history.validation or not validation.due(done, len(history.rates)):
+        return False
+    start = time.perf_counter()
+    value = validation.measure()
+    if validation.keep_best and (history.best is None or value > history.validation[history.best]):
+        assert resume is not None, "the best weights are kept beside the state that a training is resumed from"
+        save_best(resume, modules, done)
+    history.validation[done] = value  # not before what it is the mAP of is safe
+    history.validation_seconds += time.perf_counter() - start
+    return True

@@ -19,12 +19,6 @@ def checked_datasets(experiment: Experiment, say: Say) -> tuple[VOCDataset, VOCD
     return learnt, tested
 
 
-def checked_training_set(experiment: Experiment, say: Say) -> VOCDataset:
-    """The split to learn from, after a check of it; raises as :func:`checked`."""
-    (train,) = checked(experiment, [experiment.training_set()], say)
-    return train
-
-
 def checked(experiment: Experiment, datasets: list[VOCDataset], say: Say) -> list[VOCDataset]:
     """The splits, the one to learn from first; without their bad pictures where the experiment says so.
 

@@ -12,7 +12,10 @@ import torch
 
 from lineage.backbones.pretrain import CROPS
 from lineage.common.augment import Augmentation
+from lineage.common.optimise import Solver
 from lineage.data.catalogue import open_dataset
+from lineage.data.findings import VOCFormatError
+from lineage.data.mistakes import FormatError
 from lineage.data.voc import VOCDataset
 from lineage.experiments.generations import named_recipe
 from lineage.rcnn.recipe import PAPER as RCNN_PAPER
@@ -25,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is trained on what. Everything that changes a trained model is a field."""
+    """What is trained on what, and how. Everything that changes a trained model is a field."""
 
     data: str
     backbone: str
@@ -49,6 +52,11 @@ class Experiment:
     steps: int | None = None  # of every gradient procedure, for a quick check
     pretraining_crops: int = CROPS
     limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
+    accumulate: int | None = None  # minibatches a step of every gradient procedure; None is the recipe's number
+    amp: str | None = None  # "bf16": mixed precision; None is as the recipe says
+    workers: int = 0  # processes that load pictures; changes no number
+    validate_every: int | None = None  # steps between measurements on "val"; trained is then on "train" alone
+    keep: str = "best"  # of the weights that were measured; or "last": then measuring changes no number
 
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:
         """The training and the test split, with one class list."""
@@ -57,7 +65,19 @@ class Experiment:
 
     def training_set(self) -> VOCDataset:
         """The split to learn from."""
-        return self._open(self.split or ("train" if self.validate else "trainval"), self.classes)
+        learnt_alone = self.validate or self.validate_every is not None  # without the pictures of val
+        return self._open(self.split or ("train" if learnt_alone else "trainval"), self.classes)
+
+    def validation_set(self, classes: tuple[str, ...]) -> VOCDataset:
+        """The split to measure on while learning from "train".
+
+        Raises:
+            ValueError: the data has none.
+        """
+        try:
+            return self._open("val", classes)
+        except (VOCFormatError, FormatError) as error:
+            raise ValueError(f"--validate-every learns from the split train and measures on val: {error}") from None
 
     def _open(self, split: str, classes: tuple[str, ...] | None) -> VOCDataset:
         return open_dataset(self.data, split, self.cache / "data", classes, self.limit_pictures, self.unannotated)
@@ -71,11 +91,16 @@ class Experiment:
             recipe = dataclasses.replace(recipe, augmentation=self.augmentation)
         if self.procedure is not None and hasattr(recipe, "procedure"):
             recipe = dataclasses.replace(recipe, procedure=self.procedure)
-        if self.steps is not None:
-            for name in ("finetune", "solver", "rpn_solver", "head_solver"):
-                if hasattr(recipe, name):
-                    recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(self.steps)})
+        for name in ("finetune", "solver", "rpn_solver", "head_solver"):
+            if hasattr(recipe, name):
+                recipe = dataclasses.replace(recipe, **{name: self._solver(getattr(recipe, name))})
         return changed(recipe, self.changes)
+
+    def _solver(self, solver: Solver) -> Solver:
+        """A recipe's solver as this experiment wants it."""
+        if self.steps is not None:
+            solver = solver.shortened(self.steps)
+        return dataclasses.replace(solver, accumulate=self.accumulate or solver.accumulate, amp=self.amp or solver.amp)
 
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
         """The recipe's selective search, asked for as many proposals as the experiment wants.

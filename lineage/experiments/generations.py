@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lineage.common.running import PLAINLY, Running
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lineage.backbones import Backbone
-    from lineage.common.optimise import TrainingReport
+    from lineage.common.history import TrainingReport
     from lineage.data.voc import VOCDataset
 
 
@@ -80,9 +82,15 @@ def build_detector(generation: str, backbone: Backbone, classes: tuple[str, ...]
 
 
 def train_detector(
-    detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, *, seed: int, work_dir: Path
+    detector: Any,
+    dataset: VOCDataset,
+    proposals: list[Tensor] | None,
+    *,
+    seed: int,
+    work_dir: Path,
+    running: Running = PLAINLY,
 ) -> TrainingReport:
     """Train a detector of any generation in place by its own procedure."""
     work_dir.mkdir(parents=True, exist_ok=True)
     train = generation_of(detector.generation).part("train").train
-    return train(detector, dataset, proposals, seed=seed, work_dir=work_dir)
+    return train(detector, dataset, proposals, seed=seed, work_dir=work_dir, running=running)

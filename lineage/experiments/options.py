@@ -17,6 +17,8 @@ from lineage.data.voc import UNANNOTATED
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import GENERATIONS, RECIPES
 
+MOST_WORKERS = 8  # without being asked for
+
 
 def default_cache() -> Path:
     """$LINEAGE_CACHE, or "lineage" in the user's cache folder."""
@@ -66,6 +68,10 @@ def make_experiment(
     unannotated: str = "error",
     skip_bad: bool = False,
     accept: str | None = None,
+    amp: str | None = None,
+    workers: int | None = None,
+    validate_every: int | None = None,
+    keep: str | None = None,
     **fields: Any,
 ) -> Experiment:
     """An experiment from command-line options.
@@ -80,12 +86,17 @@ def make_experiment(
     one_of("--unannotated", unannotated, UNANNOTATED)
     if preprocessing is not None:
         one_of("--preprocessing", preprocessing, tuple(PREPROCESSINGS))
+    if keep is not None:
+        one_of("--keep", keep, ("best", "last"))
+        if validate_every is None:
+            raise ValueError(f"--keep: {keep} of which weights? Only --validate-every N compares them")
+    where = pick_device(device)
     return Experiment(
         data=data,
         backbone=backbone,
         weights=None if backbone == "tiny" or weights == "none" else weights,
         recipe=recipe,
-        device=pick_device(device),
+        device=where,
         procedure=procedure,
         preprocessing=preprocessing,
         augmentation=Augmentation(colour_jitter, scale_jitter, vertical_flip),
@@ -95,6 +106,10 @@ def make_experiment(
         skip_bad=skip_bad,
         accept=names_in("--accept", accept) or (),
         cache=cache or default_cache(),
+        amp=None if amp is None else _precision(amp, where),
+        workers=usual_workers(where) if workers is None else workers,
+        validate_every=validate_every,
+        keep=keep or "best",
         **fields,
     )
 
@@ -131,6 +146,18 @@ def names_in(option: str, text: str | None) -> tuple[str, ...] | None:
     if not names or "" in names or len(set(names)) < len(names):
         raise ValueError(f"{option}: {text!r} has an empty name, or one twice")
     return names
+
+
+def _precision(amp: str, device: torch.device) -> str:
+    one_of("--amp", amp, ("bf16",))
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ValueError("--amp: bf16: this GPU has no bfloat16; leave the option out")
+    return amp
+
+
+def usual_workers(device: torch.device) -> int:
+    """Processes that load pictures ahead: none where the network needs the processor itself (benchmarks/NOTES.md)."""
+    return 0 if device.type == "cpu" else max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
 
 
 def pick_device(name: str) -> torch.device:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from lineage.backbones import module_of
+from lineage.common.running import Listen, Running
+from lineage.data.decoded import share_memory
 from lineage.data.proposals import cached_proposals
 from lineage.data.voc import VOCDataset
-from lineage.experiments.checking import checked_training_set
+from lineage.experiments.checking import checked
 from lineage.experiments.checkpoints import load_detector, save_detector
+from lineage.experiments.curves import curves_file, write_curves
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.generations import build_detector, generation_of, named_recipe, train_detector
 from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest
 from lineage.experiments.pretraining import pretrained_backbone, pretraining_key
 from lineage.experiments.stopwatch import stopwatch
+from lineage.experiments.validation import HeldOut, check_held_out, choice_key, refuse_unmeasurable, validation_on
 from lineage.selective_search.settings import ProposalSettings
+
+WORTH_SAYING = 0.1  # of a training's time
 
 
 def region_proposals(experiment: Experiment, dataset: VOCDataset) -> list[Tensor]:
@@ -35,9 +42,17 @@ def proposals_by(settings: ProposalSettings, dataset: VOCDataset, cache: Path) -
 
 
 def model_key(
-    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor] | None
+    experiment: Experiment,
+    generation: str,
+    seed: int,
+    train: VOCDataset,
+    proposals: list[Tensor] | None,
+    held_out: HeldOut | None = None,
 ) -> str:
-    """Names a trained model by all that its training reads: pictures, targets, proposals, recipe, weights, code."""
+    """Names a trained model by all that its training reads: pictures, targets, proposals, recipe, weights, code.
+
+    Not by what changes no number: how many processes load pictures, and who looks on while the last weights are kept.
+    """
     own = generation_of(generation)
     facts = {
         "generation": generation,
@@ -48,6 +63,7 @@ def model_key(
         "proposals": None if proposals is None or own.proposes else proposals_digest(proposals),
         "start": pretraining_key(experiment, seed),
         "code": code_digest(f"{own.package}.detector", f"{own.package}.train", module_of(experiment.backbone)),
+        "choice": choice_key(experiment, held_out),
     }
     return digest_of(facts)
 
@@ -62,10 +78,21 @@ def trained_detector(
 
 
 def train_or_find(
-    experiment: Experiment, generation: str, seed: int, train: VOCDataset, proposals: list[Tensor] | None, say: Say
+    experiment: Experiment,
+    generation: str,
+    seed: int,
+    train: VOCDataset,
+    proposals: list[Tensor] | None,
+    say: Say,
+    held_out: HeldOut | None = None,
+    listen: Listen | None = None,
 ) -> Path:
-    """The checkpoint of a trained detector; trained now unless the cache has it."""
-    key = model_key(experiment, generation, seed, train, proposals)
+    """The checkpoint of a trained detector, its curves beside it; trained now unless the cache has it.
+
+    Args:
+        held_out: what ``experiment.validate_every`` measures on. listen: called after each step.
+    """
+    key = model_key(experiment, generation, seed, train, proposals, held_out)
     path = experiment.cache / "models" / f"{generation}-{key}.safetensors"
     if path.exists():
         return path
@@ -73,22 +100,55 @@ def train_or_find(
     detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
         experiment.device
     )
+    running = Running(
+        experiment.workers,
+        partial(share_memory, train, experiment.workers) if experiment.workers else None,
+        None if held_out is None else validation_on(held_out, detector, experiment),
+        listen,
+    )
     work_dir = path.with_suffix(".work")
     with stopwatch(work_dir / "seconds") as seconds_so_far:
-        report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir)
+        report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir, running=running)
         seconds = seconds_so_far()
     facts = {
         "seed": seed, "data": experiment.data, "train_seconds": seconds, "pretraining": pretraining,
-        **dataclasses.asdict(report),
+        **report.facts(),
     }  # fmt: skip
+    write_curves(report.histories, curves_file(path))
     save_detector(detector, path, **facts)
     shutil.rmtree(work_dir, ignore_errors=True)
-    say(f"{generation_of(generation).title}, seed {seed}: {report.procedure}, {report.steps} steps in {seconds:.1f} s")
+    say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts)}")
     return path
 
 
-def train_alone(experiment: Experiment, generation: str, seed: int, say: Say) -> Path:
-    """The checkpoint of one generation, with all that it needs: pictures and, where it takes any, proposals."""
-    train = checked_training_set(experiment, say)
+def _summary(facts: dict[str, Any]) -> str:
+    """What a training was, in a line."""
+    seconds, waited = facts["train_seconds"], facts["wait_seconds"]
+    line = f"{facts['procedure']}, {facts['steps']} steps in {seconds:.1f} s"
+    if waited > WORTH_SAYING * seconds:
+        line += f", {waited / seconds:.0%} of it waiting for pictures (--workers)"
+    if "validation" in facts:
+        chosen = facts["validation"]
+        line += f"; mAP on val {chosen['kept_map']:.3f} after step {chosen['kept_step']}, whose weights are kept"
+    return line
+
+
+def train_alone(experiment: Experiment, generation: str, seed: int, say: Say, listen: Listen | None = None) -> Path:
+    """The checkpoint of one generation, with all that it needs: pictures and, where it takes any, proposals.
+
+    Raises:
+        ValueError: ``experiment.validate_every``, and there is nothing to measure, or to measure on.
+    """
+    if experiment.validate_every:
+        refuse_unmeasurable(generation, getattr(experiment.recipe_of(generation), "procedure", None))
+    train = experiment.training_set()
+    measured = [experiment.validation_set(train.classes)] if experiment.validate_every else []
+    train, *measured = checked(experiment, [train, *measured], say)
     proposals = None if generation_of(generation).proposes else region_proposals(experiment, train)
-    return train_or_find(experiment, generation, seed, train, proposals, say)
+    held_out = None
+    if measured:
+        (val,) = measured
+        held_out = HeldOut(val, None if proposals is None else region_proposals(experiment, val))
+        check_held_out(held_out)
+        say(f"learns from train, {len(train)} pictures; val, {len(val)} that it would learn from else, measures it")
+    return train_or_find(experiment, generation, seed, train, proposals, say, held_out, listen)

@@ -76,7 +76,7 @@ class FastRCNN(nn.Module):
         """Sample RoIs in each picture, pool them from the shared maps (B, C, h, w), and take the multi-task loss."""
         boxes, labels, offsets = sample_minibatch(regions, targets, self.recipe, draw, features.device)
         fc7 = self.fc(self.pool(features, [frame.boxes_in(box) for frame, box in zip(frames, boxes)]))  # (R, D)
-        scores, moves = self.head.cls_score(fc7), self.head.offsets(fc7)  # (R, C + 1), (R, C, 4)
+        scores, moves = self.head.cls_score(fc7).float(), self.head.offsets(fc7).float()  # (R, C + 1), (R, C, 4)
         return multi_task_loss(scores, moves, labels, offsets, self.recipe.regression_weight)
 
     @stage("selective search", phase="propose")

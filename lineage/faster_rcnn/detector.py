@@ -65,7 +65,8 @@ class FasterRCNN(FastRCNN):
         locations = features.shape[2] * features.shape[3]
         losses: dict[str, Tensor] = {}
         proposals = []
-        for scores, offsets, frame, target in zip(*self.rpn(features), frames, targets):
+        scores_of_all, offsets_of_all = (output.float() for output in self.rpn(features))  # (B, A, 2), (B, A, 4)
+        for scores, offsets, frame, target in zip(scores_of_all, offsets_of_all, frames, targets):
             truth = frame.boxes_in(usable_objects(target)[0].to(anchors.device))
             kind, wanted = rpn_targets(anchors, truth, frame.size, settings)
             for name, loss in rpn_loss(scores, offsets, kind, wanted, locations, settings, generator).items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +12,23 @@ from torch import Tensor, nn
 
 from lineage.backbones import Backbone
 from lineage.common.augment import augment
+from lineage.common.history import History
 from lineage.common.image import normalise
 from lineage.common.matching import LabelledRegions, label_regions
-from lineage.common.optimise import LossCurves, optimise
+from lineage.common.optimise import optimise
+from lineage.common.running import PLAINLY, Running
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.recipe import Recipe
 from lineage.rcnn.warp import warp_crops
+
+
+class CropInput(NamedTuple):
+    """What of a backbone its crops depend on: a process that loads pictures needs no weights."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_size: int  # pixels
 
 
 def finetune(
@@ -27,11 +39,9 @@ def finetune(
     *,
     seed: int,
     resume: Path | None = None,
-) -> LossCurves:
-    """Train ``backbone`` in place; the softmax layer is thrown away afterwards, the SVMs replace it.
-
-    Returns the loss's curve.
-    """
+    running: Running = PLAINLY,
+) -> History:
+    """Train ``backbone`` in place; the softmax layer is thrown away afterwards, the SVMs replace it."""
     device = next(backbone.parameters()).device
     softmax = nn.Linear(backbone.features, len(dataset.classes) + 1)
     nn.init.normal_(softmax.weight, std=0.01, generator=seeded_generator(seed, 2))
@@ -39,30 +49,33 @@ def finetune(
     softmax.to(device)
     backbone.freeze_leading_layers()
 
-    def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
-        crops, labels = sample_crops(dataset, proposals, indices, backbone, recipe, generator)
-        scores = softmax(backbone.fc(backbone.pool5(crops.to(device))))  # (B, C + 1)
-        return {"softmax": F.cross_entropy(scores, labels.to(device))}
+    def losses_of(batch: tuple[Tensor, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        crops, labels = (part.to(device, non_blocking=True) for part in batch)
+        scores = softmax(backbone.fc(backbone.pool5(crops)))  # (B, C + 1)
+        return {"softmax": F.cross_entropy(scores.float(), labels)}
 
+    wanted = CropInput(backbone.mean, backbone.std, backbone.crop_size)
     backbone.train()
-    curves = optimise(
+    history = optimise(
         [backbone, softmax],
         losses_of,
         len(dataset),
         recipe.finetune,
         seed=seed,
         label="R-CNN: fine-tune",
+        load=partial(sample_crops, dataset, proposals, backbone=wanted, recipe=recipe),
         resume=resume,
+        running=running,
     )
     backbone.eval()
-    return curves
+    return history
 
 
 def sample_crops(
     dataset: VOCDataset,
     proposals: list[Tensor],
     indices: list[int],
-    backbone: Backbone,
+    backbone: Backbone | CropInput,
     recipe: Recipe,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:

@@ -7,29 +7,35 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lineage.common.optimise import TrainingReport, run_once
+from lineage.common.history import TrainingReport
+from lineage.common.resume import run_once
+from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.detector import RCNN
 from lineage.rcnn.features import fit_on_features
 from lineage.rcnn.finetune import finetune
 
 
-def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path) -> TrainingReport:
+def train(
+    detector: RCNN,
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    *,
+    seed: int,
+    work_dir: Path,
+    running: Running = PLAINLY,
+) -> TrainingReport:
     """Fine-tune, cache features, fit SVMs, fit regressors. ``detector`` is trained in place.
 
     Args:
         proposals: (R, 4) a picture of ``dataset``.
         work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
     """
-    recipe = detector.recipe
-    tuned = work_dir / "finetuned.safetensors"
-    curves = run_once(
-        tuned,
-        detector.backbone,
-        lambda: finetune(
-            detector.backbone, dataset, proposals, recipe, seed=seed, resume=work_dir / "finetune.safetensors"
-        ),
-    )
+    recipe, net = detector.recipe, detector.backbone
+    tuned, resume = work_dir / "finetuned.safetensors", work_dir / "finetune.safetensors"
+    history = run_once(
+        tuned, net, lambda: finetune(net, dataset, proposals, recipe, seed=seed, resume=resume, running=running)
+    )  # fmt: skip
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,5 +49,5 @@ def train(detector: RCNN, dataset: VOCDataset, proposals: list[Tensor], *, seed:
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, curves=curves,
+        pictures=recipe.finetune.pictures, cache_bytes=cache_bytes, histories=(history,),
     )  # fmt: skip

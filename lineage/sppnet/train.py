@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lineage.common.history import History, TrainingReport
 from lineage.common.image import Frame
 from lineage.common.matching import label_regions
-from lineage.common.optimise import LossCurves, TrainingReport, optimise, run_once
+from lineage.common.optimise import optimise
+from lineage.common.resume import run_once
+from lineage.common.running import PLAINLY, Running
 from lineage.common.sampling import sample_balanced, seeded_generator
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.features import fit_on_features
 from lineage.sppnet.detector import SPPNet
+from lineage.sppnet.recipe import Recipe
 
 KEPT_MAPS = 2**28  # bytes of feature maps held while the fc layers learn
 
 
 def train(
-    detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], *, seed: int, work_dir: Path
+    detector: SPPNet,
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    *,
+    seed: int,
+    work_dir: Path,
+    running: Running = PLAINLY,
 ) -> TrainingReport:
     """Fine-tune fc6 and fc7, cache features, fit SVMs, fit regressors. ``detector`` is trained in place.
 
@@ -29,9 +41,10 @@ def train(
         work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
     """
     recipe, tuned = detector.recipe, work_dir / "finetuned.safetensors"
-    curves = run_once(
-        tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, work_dir / "finetune.safetensors")
-    )
+    resume = work_dir / "finetune.safetensors"
+    history = run_once(
+        tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, resume, running)
+    )  # fmt: skip
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,7 +59,7 @@ def train(
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
-        pictures=recipe.finetune.steps * recipe.finetune.images_per_step, cache_bytes=cache_bytes, curves=curves,
+        pictures=recipe.finetune.pictures, cache_bytes=cache_bytes, histories=(history,),
     )  # fmt: skip
 
 
@@ -70,7 +83,38 @@ class _FixedConvolutions:
         return maps, frames
 
 
-def finetune_fc(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], seed: int, resume: Path) -> LossCurves:
+class Windows(NamedTuple):
+    """A picture and the windows that are learnt from it."""
+
+    number: int  # of the picture
+    image: Tensor  # (3, H, W)
+    boxes: Tensor  # (R, 4)
+    labels: Tensor  # (R,)
+
+
+def sample_windows(
+    dataset: VOCDataset, proposals: list[Tensor], indices: list[int], recipe: Recipe, generator: torch.Generator
+) -> list[Windows]:
+    """The pictures of a minibatch."""
+    sampled = []
+    for index in indices:
+        image, target = dataset[index]
+        region = label_regions(
+            proposals[index], target, foreground=recipe.foreground_iou, background=recipe.background_iou
+        )
+        rows = torch.cat(sample_balanced(region.kind, recipe.regions_per_image, recipe.foreground_fraction, generator))
+        sampled.append(Windows(index, image, region.boxes[rows], region.labels[rows]))
+    return sampled
+
+
+def finetune_fc(
+    detector: SPPNet,
+    dataset: VOCDataset,
+    proposals: list[Tensor],
+    seed: int,
+    resume: Path,
+    running: Running = PLAINLY,
+) -> History:
     """Section 4.1: a (C + 1)-way softmax on fc7; the convolutions are fixed, so they run without a graph."""
     recipe = detector.recipe
     device = next(detector.parameters()).device
@@ -80,31 +124,26 @@ def finetune_fc(detector: SPPNet, dataset: VOCDataset, proposals: list[Tensor], 
     softmax.to(device)
     convolve = _FixedConvolutions(detector)
 
-    def losses_of(indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
-        pooled, labels = [], []
-        for index in indices:
-            image, target = dataset[index]
-            region = label_regions(
-                proposals[index], target, foreground=recipe.foreground_iou, background=recipe.background_iou
-            )
-            rows = torch.cat(
-                sample_balanced(region.kind, recipe.regions_per_image, recipe.foreground_fraction, generator)
-            )
-            maps, frames = convolve(index, image.to(device))
-            pooled.append(detector.pool(maps, frames, region.boxes[rows].to(device)))
-            labels.append(region.labels[rows])
+    def losses_of(batch: list[Windows], generator: torch.Generator) -> dict[str, Tensor]:
+        pooled = []
+        for number, image, boxes, _ in batch:
+            maps, frames = convolve(number, image.to(device, non_blocking=True))
+            pooled.append(detector.pool(maps, frames, boxes.to(device)))
         pyramid = [torch.cat(level) for level in zip(*pooled)]  # (B, C, n, n) a level
-        return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)), torch.cat(labels).to(device))}
+        labels = torch.cat([windows.labels for windows in batch]).to(device)  # (B,)
+        return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)).float(), labels)}
 
     detector.head.train()
-    curves = optimise(
+    history = optimise(
         [detector.head, softmax],
         losses_of,
         len(dataset),
         recipe.finetune,
         seed=seed,
         label="SPP-net: fine-tune fc",
+        load=partial(sample_windows, dataset, proposals, recipe=recipe),
         resume=resume,
+        running=running,
     )
     detector.head.eval()
-    return curves
+    return history

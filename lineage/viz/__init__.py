@@ -30,6 +30,7 @@ from lineage.viz.maps import draw_cells, draw_map, draw_window
 from lineage.viz.paint import paint_boxes
 from lineage.viz.regions import draw_bins, draw_crops, draw_segments, pooling_bins
 from lineage.viz.style import HIT, OUTLINE, PALETTE, class_style, figure_of, new_figure
+from lineage.viz.training import plot_training
 
 __all__ = [
     "HIT",
@@ -64,6 +65,7 @@ __all__ = [
     "plot_scaling",
     "plot_sizes",
     "plot_surface",
+    "plot_training",
     "pooling_bins",
     "unwritable",
     "writable",

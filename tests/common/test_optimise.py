@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lineage.common.optimise import Solver, TrainingError, images_of_step, make_optimiser, optimise, run_once
+from lineage.common.history import History
+from lineage.common.loading import images_of_step
+from lineage.common.optimise import Solver, TrainingError, make_optimiser, optimise
+from lineage.common.resume import run_once
 
 SGD = Solver("sgd", learning_rate=0.1, steps=20, images_per_step=2, weight_decay=1e-3)
 ADAMW = Solver("adamw", learning_rate=0.01, steps=20, images_per_step=2, weight_decay=0.1, decay="cosine", warmup=3)
@@ -112,10 +115,12 @@ def test_an_interrupted_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_
 @pytest.mark.parametrize("at", [5, 19])
 def test_a_resumed_run_reports_the_same_curves(tmp_path, at):
     straight, model = network(), network()
-    expected = optimise([straight], losses_for(straight), len(DATA), SGD, seed=3, label="t")
+    expected = optimise([straight], losses_for(straight), len(DATA), SGD, seed=3, label="t").curves
     with pytest.raises(KeyboardInterrupt):
         optimise([model], losses_for(model, at), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors")
-    found = optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors")
+    found = optimise(
+        [model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors"
+    ).curves
     assert found.keys() == expected.keys()
     assert all(found[name] == pytest.approx(expected[name], rel=1e-6) for name in expected)
 
@@ -128,7 +133,7 @@ def test_a_curve_has_the_means_of_successive_parts(steps):
     def losses_of(indices, generator):
         return {"counted": 0 * model(DATA[indices]).sum() + float(next(count))}
 
-    found = optimise([model], losses_of, len(DATA), solver, seed=0, label="t")
+    found = optimise([model], losses_of, len(DATA), solver, seed=0, label="t").curves
     part = math.ceil(steps / 100)
     parts = [range(start, min(start + part, steps)) for start in range(0, steps, part)]
     assert found == {"counted": pytest.approx([sum(steps) / len(steps) for steps in parts])}
@@ -137,7 +142,7 @@ def test_a_curve_has_the_means_of_successive_parts(steps):
 def test_training_lowers_the_loss_and_the_same_seed_trains_the_same():
     first, again = network(), network()
     before = losses_for(first)([0, 1, 2], torch.Generator().manual_seed(0))["fit"].item()
-    found = optimise([first], losses_for(first), len(DATA), SGD, seed=3, label="t")
+    found = optimise([first], losses_for(first), len(DATA), SGD, seed=3, label="t").curves
     optimise([again], losses_for(again), len(DATA), SGD, seed=3, label="t")
     assert found["fit"][-1] < before / 4
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
@@ -218,11 +223,16 @@ def test_run_once_runs_and_the_next_time_loads(tmp_path):
         runs.append(1)
         with torch.no_grad():
             model[1].weight.fill_(7.0)
-        return {"loss": 0.25}
+        history = History("t", [0.1, 0.01])
+        history.add({"loss": 0.25}), history.add({"loss": 0.125})
+        history.validation, history.kept, history.wait_seconds = {1: 0.5, 2: 0.25}, 1, 0.75
+        return history
 
-    assert run_once(done, model, run) == {"loss": 0.25}
+    assert run_once(done, model, run).curves == {"loss": [0.25, 0.125]}
     other = network(seed=5)
-    assert run_once(done, other, run) == {"loss": 0.25}
+    again = run_once(done, other, run)
+    assert (again.label, again.rates, again.done, again.kept) == ("t", [0.1, 0.01], 2, 1)
+    assert (again.curves, again.validation, again.wait_seconds) == ({"loss": [0.25, 0.125]}, {1: 0.5, 2: 0.25}, 0.75)
     assert len(runs) == 1
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values()))
 

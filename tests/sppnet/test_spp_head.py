@@ -138,7 +138,7 @@ def test_maps_kept_in_memory_or_not_teach_the_same(tmp_path, monkeypatch):
         detector = SPPNet(build_backbone("tiny", seed=0), dataset.classes, small_recipe())
         convolutions = []
         detector.backbone.conv.register_forward_hook(lambda *_, seen=convolutions: seen.append(1))
-        curves = finetune_fc(detector, dataset, dataset.proposals, 0, tmp_path / "s.safetensors")
+        curves = finetune_fc(detector, dataset, dataset.proposals, 0, tmp_path / "s.safetensors").curves
         calls.append((len(convolutions), curves, detector.head.fc[0].weight))
     counts = [count for count, _, _ in calls]
     assert counts == [24, 2 + 8, 3]  # 24 pictures seen, eight times each of the three
