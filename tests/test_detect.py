@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -169,14 +171,11 @@ def test_a_wrong_argument_is_one_sentence_and_nothing_is_written(models, here):
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a console's code page")
 def test_a_name_that_the_terminal_cannot_print_stops_nothing(here, models):
-    import subprocess
-
     picture(here / "x.jpg")
     path = save_tiny(here / "m.safetensors", classes=("猫", "dog", "cow"))
     command = [sys.executable, "-m", "lineage.detect", "faster_rcnn", "x.jpg", "--model", str(path), "--json", "r.json"]
-    environment = {**__import__("os").environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path)}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b"knows \\u732b, dog, cow" in done.stdout
