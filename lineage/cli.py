@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +29,21 @@ BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resne
 Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
 Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 (the second GPU), or mps")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
 Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
 ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]
 ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
 VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pictures may stand upside down")]
-Classes = Annotated[str | None, typer.Option(help="comma-separated, in this order; default: the annotations' own")]
+Classes = Annotated[
+    str | None, typer.Option(help="comma-separated, in this order, others left alone; default: the annotations' own")
+]
+Set = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as --explain names it")]
+Split = Annotated[str | None, typer.Option(help="the split to learn from; default trainval, or train and val")]
+Unannotated = Annotated[str, typer.Option(help="pictures without an annotation: error, negative (no object) or skip")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="go on without the pictures that are unusable")]
+Accept = Annotated[str | None, typer.Option(help="kinds of finding that are meant so: 'size differs', ...")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is
@@ -57,6 +66,7 @@ def command(console: Console) -> Iterator[None]:
     from lineage.data.proposals import ProposalError
 
     keep_freed_memory()
+    _print_everything()
     _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **PLAIN)
     try:
@@ -67,6 +77,13 @@ def command(console: Console) -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on from here")
         raise typer.Exit(130) from None
+
+
+def _print_everything() -> None:
+    """A class or file name that the terminal's encoding lacks is printed with escapes, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_log(console: Console) -> None:

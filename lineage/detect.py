@@ -1,67 +1,119 @@
-"""python -m lineage.detect GENERATION IMAGE -o out.png: look at what a detector finds."""
+"""python -m lineage.detect GENERATION PICTURES... -o OUT: look at what a detector finds."""
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage import cli
+from lineage.detection.sources import EVERY, MEGAPIXELS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+SHOWN_CLASSES = 20
 app = cli.new_app()
 
 
 @app.command()
 def main(
     generation: cli.Generation,
-    image: Annotated[Path, typer.Argument(help="a picture")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="the picture with boxes")] = Path("detections.png"),
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(help="pictures, folders (with their subfolders), patterns such as 'photos/**/*.jpg', videos"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="of one picture: a picture file (.png, .jpg, .svg, .pdf ...) or a folder; of several: a folder; of a "
+            "video: .mp4, .avi or a folder of frames. Default: detections.png, detections/ or detections.mp4, or "
+            "nothing drawn where --json, --csv, --coco or --yolo is given",
+        ),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="a checkpoint of python -m lineage.train; default: the quick one for shapes")
     ] = None,
-    threshold: Annotated[
+    score: Annotated[
         float | None, typer.Option(help="least score; default 0.5, SVM margin 0 for R-CNN, SPP-net")
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="only these, comma-separated; default: all of the model's")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="detections as JSON: a file")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="as a table: a file")] = None,
+    coco: Annotated[
+        Path | None,
+        typer.Option("--coco", help="as COCO results: R.json, with R_images.json that says what its ids mean"),
+    ] = None,
+    yolo: Annotated[Path | None, typer.Option("--yolo", help="as YOLO's labels with scores: a folder")] = None,
+    every: Annotated[int, typer.Option(min=1, help="of a video or camera, look at one frame in so many")] = EVERY,
+    frames: Annotated[int | None, typer.Option(min=1, help="look at so many frames of a video or camera")] = None,
+    camera: Annotated[int | None, typer.Option(min=0, help="its number, 0 is the first; until Ctrl-C")] = None,
+    max_megapixels: Annotated[float, typer.Option(min=0, help="a larger picture is refused, not decoded")] = MEGAPIXELS,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:
-    """Detect in one picture, print the stage trace, and draw the boxes."""
+    """Detect in pictures and videos; draw the boxes, and write them for other programs.
+
+    Boxes are in the pixels of the upright picture, as a viewer shows it (EXIF rotation applied). A file that cannot be
+    read is named and the rest goes on; the exit code is then 1. What is in OUT is not looked at again.
+    """
     from rich.console import Console
 
     console = Console()
     with cli.command(console):
-        from lineage.common.checkpoint import write_atomically
-        from lineage.common.stages import trace
-        from lineage.data.voc import read_image
+        from lineage.detection.found import chosen_labels
+        from lineage.detection.plan import make_plan
+        from lineage.detection.run import Settings, run
         from lineage.experiments.checkpoints import load_detector
         from lineage.experiments.generations import GENERATIONS, generation_of
-        from lineage.experiments.options import one_of, pick_device
-        from lineage.viz import draw_boxes
+        from lineage.experiments.options import names_in, one_of, pick_device
 
         one_of("GENERATION", generation, GENERATIONS)
-        picture = read_image(image)
+        where, names = pick_device(device), names_in("--classes", classes)
+        asked = {"json": json, "csv": csv, "coco": coco, "yolo": yolo}
+        results = {kind: path for kind, path in asked.items() if path is not None}
+        plan = make_plan(pictures or [], camera, out, results, keep=[model] if model else [])
+        if frames is not None and not any(source.moves for source in plan.sources):
+            raise ValueError("--frames is for videos and cameras: nothing that is to be looked at has frames")
         path = model or _quick_model(generation, device, cache, console)
-        detector, _ = load_detector(path, generation=generation)
-        where = pick_device(device)
-        detector.to(where)
-        with trace(detector, count=False, keep_tensors=False) as stages:
-            (found,) = detector([picture.to(where)])
-        console.print(str(stages), highlight=False)
-        least = threshold if threshold is not None else (0.0 if generation_of(generation).margins else 0.5)
-        kept = {name: tensor[found["scores"] >= least].cpu() for name, tensor in found.items()}
-        for box, score, label in zip(kept["boxes"].tolist(), kept["scores"].tolist(), kept["labels"].tolist()):
-            corners = " ".join(f"{value:.0f}" for value in box)
-            console.print(f"{detector.classes[label - 1]:<14} {score:6.3f}  {corners}", highlight=False)
-        figure = draw_boxes(picture, kept["boxes"], kept["labels"], kept["scores"], detector.classes)
-        suffix = out.suffix.lstrip(".") or "png"
-        write_atomically(out, lambda temporary: figure.savefig(temporary, format=suffix, bbox_inches="tight"))
-        console.print(
-            f"{len(kept['boxes'])} of {len(found['boxes'])} detections score {least:g} or more; written: {out}"
+        detector, facts = load_detector(path, generation=generation)
+        if score is not None and math.isnan(score):
+            raise ValueError("--score: nan is no number")
+        least = score if score is not None else (0.0 if generation_of(generation).margins else 0.5)
+        labels = None if names is None else chosen_labels(names, detector.classes)
+        settings = Settings(least, labels, every, frames, max_megapixels)
+        say = partial(console.print, **cli.PLAIN)
+        raise typer.Exit(run(detector.to(where), plan, settings, say, introduction(facts, model)))
+
+
+def introduction(facts: dict[str, Any], model: Path | None) -> list[str]:
+    """What a checkpoint knows, in a line; and a line that says so where it has only ever seen drawings.
+
+    Args:
+        model: the file, where the user named it.
+    """
+    from lineage.experiments.generations import TITLES
+
+    names = facts["classes"]
+    more = f" ... and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
+    known = ", ".join(names[:SHOWN_CLASSES]) + more
+    lines = []
+    if model is not None:
+        data = facts.get("data", "data that it does not name")
+        lines.append(f"{model}: {TITLES[facts['generation']]} on {facts['backbone']}, trained on {data}; knows {known}")
+    if facts.get("data") == "shapes":
+        lines.append(
+            f"this model was trained on drawn shapes and knows {known}: on photographs its boxes mean nothing; "
+            "train your own (python -m lineage.train) " + ("or give --model" if model is None else "on your pictures")
         )
+    return lines
 
 
 def _quick_model(generation: str, device: str, cache: Path | None, console: Console) -> Path:

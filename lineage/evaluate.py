@@ -75,7 +75,7 @@ def _read(
     from lineage.data.catalogue import open_dataset
     from lineage.data.coco_json import read_numbers
     from lineage.data.convert import coco_file
-    from lineage.data.voc import read_size
+    from lineage.data.pictures import read_size
     from lineage.evaluation.coco_ids import Numbering
     from lineage.evaluation.result_files import GROUND_TRUTH, corners_for_sizes, read_coco, read_comp4
 

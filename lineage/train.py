@@ -22,6 +22,10 @@ def main(
     weights: cli.Weights = "imagenet",
     preprocessing: cli.Preprocessing = None,
     classes: cli.Classes = None,
+    split: cli.Split = None,
+    unannotated: cli.Unannotated = "error",
+    skip_bad: cli.SkipBad = False,
+    accept: cli.Accept = None,
     colour_jitter: cli.ColourJitter = 0.0,
     scale_jitter: cli.ScaleJitter = 1.0,
     vertical_flip: cli.VerticalFlip = False,
@@ -29,6 +33,7 @@ def main(
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
     procedure: cli.Procedure = None,
+    changes: cli.Set = None,
     steps: cli.Steps = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, sampling and order")] = 0,
     cache: cli.Cache = None,
@@ -42,7 +47,7 @@ def main(
         from lineage.common.checkpoint import write_atomically
         from lineage.experiments.explain import recipe_table
         from lineage.experiments.generations import GENERATIONS
-        from lineage.experiments.options import make_experiment, one_of
+        from lineage.experiments.options import changes_in, make_experiment, one_of
         from lineage.experiments.training import train_alone
 
         one_of("GENERATION", generation, GENERATIONS)
@@ -50,7 +55,8 @@ def main(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
-            steps=steps, cache=cache,
+            split=split, unannotated=unannotated, skip_bad=skip_bad, accept=accept, steps=steps, cache=cache,
+            changes=changes_in(changes or []),
         )  # fmt: skip
         if explain:
             console.print(recipe_table(generation, recipe))

@@ -51,7 +51,7 @@ def test_a_trained_model_is_evaluated_class_by_class(model, pictures, cache):
 def test_a_trained_model_draws_what_it_finds(model, pictures, cache, tmp_path):
     picture = next((pictures / "JPEGImages").glob("test_*.jpg"))
     out = tmp_path / "out.png"
-    result = run(detect.app, "fast_rcnn", picture, "-o", out, "--model", model, "--threshold", 0, "--cache", cache)
+    result = run(detect.app, "fast_rcnn", picture, "-o", out, "--model", model, "--score", 0, "--cache", cache)
     assert result.exit_code == 0, result.output
     assert "roi pool" in result.output and "written" in result.output
     assert cv2.imread(str(out)).shape[2] == 3

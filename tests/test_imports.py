@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "faster_rcnn": BASE | {"fast_rcnn", "faster_rcnn"},
     "experiments": BASE | TRUNK | {"evaluation", "experiments"},
     "viz": BASE | TRUNK | {"evaluation", "viz"},
+    "detection": {"common", "data", "detection", "evaluation", "viz"},  # a detector comes to it as an argument
     "cli": BASE | {"experiments"},
+    "check": TRAINS,
     "train": TRAINS,
-    "detect": TRAINS,
+    "detect": TRAINS | {"detection"},
     "evaluate": TRAINS,
     "convert": {"cli", "data"},
     "notebook": TRAINS,

@@ -348,3 +348,20 @@ def test_long_titles_stay_in_the_figure():
     figure.draw_without_rendering()
     box = figure._suptitle.get_window_extent()
     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
+
+
+def test_doubtful_boxes_stay_on_the_paper_with_why():
+    boxes, kinds = [(-9.0, 5, 30, 40), (60, 40, 95, 70), (5, 5, 6, 6)], ["box clipped", "box outside", "box of a pixel"]
+    figure = viz.draw_doubtful(IMAGE, boxes, kinds, ["a.xml: object 1: clipped"])
+    assert texts(figure) == kinds and "clipped" in figure.axes[0].get_title()
+    left, right = figure.axes[0].get_xlim()
+    assert left <= -9 and right > 80 and inside_the_picture(figure)
+    assert viz.draw_doubtful(IMAGE, [], [], ["a.xml: not well-formed XML"]).axes
+
+
+def test_sizes_of_objects_have_a_row_a_class():
+    figure = viz.plot_sizes({"dog": [(20.0, 20.0), (40.0, 10.0)], "cat": []}, ("cat", "dog", "cow"))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["cat (0)", "dog (2)", "cow (0)"]
+    points = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert [list(xs) for xs in points] == [[], [20.0, 20.0], []] and inside_the_picture(figure)

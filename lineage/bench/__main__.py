@@ -30,6 +30,9 @@ def main(
     weights: cli.Weights = "imagenet",
     preprocessing: cli.Preprocessing = None,
     classes: cli.Classes = None,
+    unannotated: cli.Unannotated = "error",
+    skip_bad: cli.SkipBad = False,
+    accept: cli.Accept = None,
     colour_jitter: cli.ColourJitter = 0.0,
     scale_jitter: cli.ScaleJitter = 1.0,
     vertical_flip: cli.VerticalFlip = False,
@@ -62,6 +65,7 @@ def main(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
+            unannotated=unannotated, skip_bad=skip_bad, accept=accept,
             pretraining=pretraining, validate=validate, cache=cache, **fields,
         )  # fmt: skip
         if ablation is not None:
@@ -86,6 +90,7 @@ def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: An
 def run(experiment: Any, generations: list[str], seeds: list[int], console: Any) -> dict[str, Any]:
     """Train and evaluate every generation with every seed, measure the first seed's; the ``results`` dict."""
     from lineage.bench.measure import add_speedups, measure
+    from lineage.experiments.checking import checked_datasets
     from lineage.experiments.detections import evaluate_detector
     from lineage.experiments.experiment import dataset_facts
     from lineage.experiments.generations import generation_of
@@ -94,7 +99,7 @@ def run(experiment: Any, generations: list[str], seeds: list[int], console: Any)
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    train, test = experiment.datasets()
+    train, test = checked_datasets(experiment, say)
     say(f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to test, {len(train.classes)} classes")
     regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
     say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")

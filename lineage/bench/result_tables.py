@@ -78,7 +78,7 @@ def _cost_table(results: Results, names: list[str]) -> Table:
         "", "GFLOPs\na picture", "heaviest\nstage", "its\nGFLOP/s", "peak\nMB", "pro-\nposals", "train\ns",
         "train\nsteps", "pictures\nseen", "cache\nMB",
     )  # fmt: skip
-    return Table("Work, memory, training and disk", header, rows)
+    return Table("Work, memory, training and disk", header, rows, words=(0, 2))
 
 
 def class_table(results: Results) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,18 @@ class CheckpointError(ValueError):
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and move the result to ``path``: readers see the old file or the new one."""
+    with replacing(path) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write to that takes the place of ``path`` at the end of the block, and vanishes if the block fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     try:
-        write(Path(name))
+        yield Path(name)
         os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's 0600 would make the result its owner's secret
         os.replace(name, path)
     finally:
@@ -51,8 +59,8 @@ def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> t
     """Read (state, facts).
 
     Raises:
-        CheckpointError: no such file, damaged, or a fact differs from ``expect`` (one sentence that
-            names the file, the field and both values), for example another class list.
+        CheckpointError: no such file, damaged, another program's, or a fact differs from ``expect`` (one sentence
+            that names the file, the field and both values), for example another class list.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,6 +69,11 @@ def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> t
         facts = _facts(path)
         state = load_file(path)
     except Exception as error:  # safetensors raises its own Rust error types
+        if _is_pickle(path):
+            raise CheckpointError(
+                f"{path}: not a lineage checkpoint but a pickle, as torch.save writes: it does not say which detector "
+                "it is (and could run code); python -m lineage.train makes checkpoints"
+            ) from None
         raise CheckpointError(f"{path}: damaged or not a lineage checkpoint ({error})") from None
     for field, wanted in (expect or {}).items():
         found = facts.get(field)
@@ -69,6 +82,15 @@ def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> t
     return state, facts
 
 
+def _is_pickle(path: Path) -> bool:
+    """By its first bytes: torch.save's zip archive, or the bare pickle of old versions."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
 def _facts(path: Path) -> dict:
     with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["lineage"])
+        metadata = file.metadata() or {}
+    if "lineage" not in metadata:
+        raise ValueError("safetensors of another program: its header has no facts of a detector")
+    return json.loads(metadata["lineage"])

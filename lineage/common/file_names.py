@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 FORBIDDEN = set('/\\:*?"<>|%')  # by Linux, macOS or Windows; and what marks a replaced letter
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")  # in upper case as well
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")  # in any case
 LONGEST = 150  # bytes: a file system allows 255 to the whole name, and what is written aside has a longer one
 
 

@@ -11,8 +11,12 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Yield ``advance(steps, note)``. Draws to stderr, and nothing at all when that is not a terminal."""
+def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Yield ``advance(steps, note)``. Draws to stderr, and nothing at all when that is not a terminal.
+
+    Args:
+        total: None where nobody knows.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,7 +24,10 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]
         TextColumn("{task.description:<28}"), BarColumn(bar_width=24), MofNCompleteColumn(),
         TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    bar = Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+        redirect_stdout=sys.stdout.isatty(),  # above the bar; but into a file what is meant for the file
+    )  # fmt: skip
     with bar:
         task = bar.add_task(label, total=total, note="")
 
@@ -30,7 +37,7 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]
         yield advance
 
 
-def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+def track(items: Iterable[Item], label: str, total: int | None) -> Iterator[Item]:
     """Iterate with a :func:`progress_bar`."""
     with progress_bar(label, total) as advance:
         for item in items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -22,6 +23,7 @@ class Table:
     title: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    words: tuple[int, ...] = (0,)  # columns of text; the others are numbers, and end in line
 
 
 def drawn(table: Table) -> RichTable:
@@ -30,8 +32,8 @@ def drawn(table: Table) -> RichTable:
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for i, column in enumerate(table.header):
-        in_words = i == 0 or column.startswith("heaviest")
-        rich_table.add_column(Text(column), justify="left" if in_words else "right", vertical="top", overflow="fold")
+        justify: Literal["left", "right"] = "left" if i in table.words else "right"
+        rich_table.add_column(Text(column), justify=justify, vertical="top", overflow="fold")
     for row in table.rows:
         rich_table.add_row(*(Text(cell) for cell in row))
     return rich_table

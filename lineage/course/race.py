@@ -13,6 +13,7 @@ from typing import Any
 from lineage.bench.measure import measure
 from lineage.common.tables import Table
 from lineage.course.swap import SWAPPABLE, Function, using
+from lineage.experiments.checking import checked_datasets
 from lineage.experiments.detections import evaluate_detector
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import generation_of
@@ -58,7 +59,7 @@ def race(
     """
     with using(**functions):
         pass  # before hours of training
-    train, test = experiment.datasets()
+    train, test = checked_datasets(experiment, say)
     regions, test_regions = (region_proposals(experiment, pictures) for pictures in (train, test))
     images = [test[i][0].to(experiment.device) for i in range(min(TIMED_PICTURES, len(test)))]
     rows = []

@@ -10,8 +10,8 @@ from lineage.data.download import fetch, unpack
 from lineage.data.joined import JoinedVOC
 from lineage.data.mistakes import FormatError
 from lineage.data.shapes import ensure_shapes
+from lineage.data.splits import ALL
 from lineage.data.voc import VOC_CLASSES, VOCDataset
-from lineage.data.voc_records import CLASS_LIST, listed_classes
 
 VOC_NAMES = ("voc2007", "voc2012", "voc0712")
 # The annotations of VOC2012's test pictures were never published: it is learnt on "train" and measured on "val".
@@ -24,6 +24,7 @@ def open_dataset(
     cache_dir: Path,
     classes: Sequence[str] | None = None,
     pictures: tuple[int, int] | None = None,
+    unannotated: str = "error",
 ) -> VOCDataset:
     """A split of a dataset.
 
@@ -34,6 +35,7 @@ def open_dataset(
         cache_dir: where drawn, fetched and converted datasets are kept.
         classes: names without the background; None takes them from the dataset.
         pictures: how many to draw for (trainval, test), "shapes" only.
+        unannotated: of a folder, what a picture without an annotation is; see VOCDataset.
     Raises:
         VOCFormatError: the folder is not in VOC layout, or has no such split.
         FormatError: the COCO or YOLO data set has mistakes, or no such split.
@@ -46,22 +48,11 @@ def open_dataset(
         return _voc(name, split, cache_dir, tuple(classes or VOC_CLASSES))
     root = ensure_voc(Path(name), cache_dir)
     if root is None:
-        return _folder(name, split, classes)
+        return VOCDataset(name, split, classes, unannotated)
     found = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt"))
-    if split not in found:
+    if split not in (*found, ALL):
         raise FormatError(f"{name}: has no split {split!r}; it has {', '.join(found)}")
-    return VOCDataset(root, split, classes or listed_classes(root))
-
-
-def _folder(name: str, split: str, classes: Sequence[str] | None) -> VOCDataset:
-    dataset = VOCDataset(name, split, classes)
-    listed = listed_classes(dataset.root)
-    if classes is not None or listed is None:
-        return dataset
-    unlisted = [one for one in dataset.classes if one not in listed]
-    if unlisted and dataset.classes != VOC_CLASSES:  # which stand for any of them
-        raise FormatError(f"{dataset.root / CLASS_LIST}: lacks {unlisted[0]!r}, which annotations have")
-    return VOCDataset(name, split, listed)
+    return VOCDataset(root, split, classes)
 
 
 def _voc(name: str, split: str, cache_dir: Path, classes: tuple[str, ...]) -> VOCDataset:

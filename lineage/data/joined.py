@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from pathlib import Path
 
 from torch import Tensor
 
+from lineage.data.annotation import Annotation
 from lineage.data.voc import VOCDataset
 
 
@@ -24,11 +25,21 @@ class JoinedVOC(VOCDataset):
         for part in parts:
             if part.classes != self.classes:
                 raise ValueError(f"{part.root}: its classes are not those of {parts[0].root}")
-        self.root, self.split = parts[0].root, parts[0].split
+        self.root, self.split, self.layout = parts[0].root, parts[0].split, parts[0].layout
         self.ids = [name for part in parts for name in part.ids]
+        self.split_findings = [finding for part in parts for finding in part.split_findings]
         if len(set(self.ids)) < len(self.ids):
             raise ValueError(f"{' and '.join(str(part.root) for part in parts)}: share names of pictures")
         self._starts = [0, *accumulate(len(part) for part in parts)]
+
+    @property
+    def quiet(self) -> bool:  # type: ignore[override]
+        return all(part.quiet for part in self.parts)
+
+    @quiet.setter
+    def quiet(self, value: bool) -> None:
+        for part in self.parts:
+            part.quiet = value
 
     def _where(self, index: int) -> tuple[VOCDataset, int]:
         if not 0 <= index < len(self):
@@ -44,6 +55,13 @@ class JoinedVOC(VOCDataset):
         part, place = self._where(index)
         return part.target(place)
 
+    def annotation(self, index: int) -> Annotation:
+        part, place = self._where(index)
+        return part.annotation(place)
+
     def image_path(self, index: int) -> Path:
         part, place = self._where(index)
         return part.image_path(place)
+
+    def without(self, ids: Collection[str]) -> JoinedVOC:
+        return JoinedVOC([part.without(ids) if set(ids) & set(part.ids) else part for part in self.parts])

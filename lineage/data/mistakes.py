@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ SKIP = "python -m lineage.convert FROM TO --skip-bad leaves such pictures and ob
 
 class FormatError(ValueError):
     """Annotations that are not what their format says: a line a mistake, with file, entry, field and value."""
+
+    def __init__(self, message: str, mistakes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = list(mistakes) or [message]  # each, however many the message names
 
 
 class Mistakes:
@@ -59,7 +64,7 @@ class Mistakes:
         found = self._fatal + ([] if self.skip else self._skippable)
         if found:
             hint = "" if self._fatal else f"\n({SKIP})"
-            raise FormatError(_listed(self.source, found) + hint)
+            raise FormatError(_listed(self.source, found) + hint, found)
         if self._skippable:
             some = "; ".join(self._skippable[:EXAMPLES])
             warnings.warn(f"{self.source}: {len(self._skippable)} with mistakes are left out: {some}", stacklevel=2)

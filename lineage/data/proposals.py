@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
 from lineage.common.progress import track
-from lineage.data.voc import VOCDataset, contents_digest, read_image
+from lineage.data.pictures import contents_digest, read_image
+from lineage.data.voc import VOCDataset
 
 Propose = Callable[[np.ndarray], np.ndarray]  # (H, W, 3) uint8 RGB -> (R, 4) float32
 CHUNK = 8  # pictures a task: enough to hide the cost of handing one out

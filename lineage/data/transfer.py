@@ -19,13 +19,16 @@ def put_pictures(records: Records, folder: Path, link: bool) -> None:
     for name, picture in track(records.pictures.items(), "pictures", len(records.pictures)):
         target = folder / records.file_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not (link and _linked(picture.path, target)):
+        if link:
+            link_or_copy(picture.path, target)
+        else:
             shutil.copyfile(picture.path, target)
 
 
-def _linked(source: Path, target: Path) -> bool:
+def link_or_copy(source: Path, target: Path) -> None:
+    """A symbolic link to where a file lies; a copy where the file system, or a Windows account, has no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.symlink(source.resolve(), target)
-    except (OSError, NotImplementedError):  # Windows without the right to; a file system without links
-        return False
-    return True
+    except (OSError, NotImplementedError):
+        shutil.copyfile(source, target)

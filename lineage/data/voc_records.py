@@ -13,30 +13,21 @@ from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
 
-from defusedxml.ElementTree import parse
-
 from lineage.common.file_names import safe_name
 from lineage.common.progress import track
+from lineage.data.annotation import CORNERS, read_xml
+from lineage.data.class_list import CLASS_LIST
+from lineage.data.findings import VOCFormatError
+from lineage.data.layout import Layout, find_layout
 from lineage.data.mistakes import Mistakes
-from lineage.data.records import SPLITS, Box, Object, Picture, Records, Source, class_names, in_order
+from lineage.data.pictures import read_size
+from lineage.data.records import Box, Object, Picture, Records, Source, in_order
+from lineage.data.splits import missing_splits, whole_splits
 from lineage.data.transfer import put_pictures
-from lineage.data.voc import VOCDataset, VOCFormatError, find_root, read_size
+from lineage.data.voc import VOCDataset, discover_classes
 
-CLASS_LIST = "ImageSets/classes.txt"
 LEAST = Decimal("0.999999")  # pixels: less is a box narrower than one, and not a sum in floating point
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FLAGS = ("truncated", "occluded")  # of an object; only VOC has them
-
-
-def listed_classes(root: Path) -> tuple[str, ...] | None:
-    """The names in ROOT/ImageSets/classes.txt, a line each; None where there is no such file."""
-    path = root / CLASS_LIST
-    if not path.is_file():
-        return None
-    mistakes = Mistakes(path)
-    names = class_names(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"), str(path), mistakes)
-    mistakes.finish()
-    return names
 
 
 def open_voc(path: Path, mistakes: Mistakes) -> Source:
@@ -45,21 +36,22 @@ def open_voc(path: Path, mistakes: Mistakes) -> Source:
     Raises:
         VOCFormatError: it is not.
     """
-    root = find_root(path)
-    return Source("voc", path, (), (), lambda: _read(root, mistakes))
+    layout = find_layout(path)
+    return Source("voc", path, (), (), lambda: _read(layout, mistakes))
 
 
-def _read(root: Path, mistakes: Mistakes) -> Records:
+def _read(layout: Layout, mistakes: Mistakes) -> Records:
     """What :class:`VOCDataset` reads of every split; coordinates as they are written, where it took them so."""
-    lists = _lists(root)
-    classes = listed_classes(root) or VOCDataset(root, lists[0]).classes
-    of_a_class = {f"{name}_{split}" for name in classes for split in lists}  # VOC has dog_train.txt, too
+    classes = discover_classes(layout)
+    lists = whole_splits(layout, classes)
+    if not lists:
+        raise VOCFormatError(missing_splits(layout)[0].message)
     pictures: dict[str, Picture] = {}
     splits: dict[str, list[str]] = {}
     unsaid: Counter[str] = Counter()
     bad: set[str] = set()
-    for split in (name for name in lists if name not in of_a_class):
-        dataset = VOCDataset(root, split, classes)
+    for split in lists:
+        dataset = VOCDataset(layout.root, split, classes)
         splits[split] = list(dataset.ids)
         for index, name in track(enumerate(dataset.ids), f"annotations of {split}", len(dataset)):
             if name in pictures or name in bad:
@@ -70,26 +62,17 @@ def _read(root: Path, mistakes: Mistakes) -> Records:
                 bad.add(name)
                 mistakes.add(str(error), skippable=True)
     mistakes.finish()
-    others = len(list((root / "Annotations").rglob("*.xml"))) - len(pictures) - len(bad)
+    others = len(layout.annotations.files) - len(pictures) - len(bad)
     if others > 0:
         unsaid["annotations of pictures that no split names"] = others
     kept = {split: [name for name in names if name in pictures] for split, names in splits.items()}
     return Records(classes, pictures, in_order(kept), unsaid)
 
 
-def _lists(root: Path) -> list[str]:
-    """The files of ImageSets/Main that name pictures, the usual splits first."""
-    folder = root / "ImageSets" / "Main"
-    names = sorted(path.stem for path in folder.glob("*.txt") if path.read_bytes().strip())
-    if not names:
-        raise VOCFormatError(f"{folder}: there is no list of pictures in it")
-    return sorted(names, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
-
-
 def _picture(dataset: VOCDataset, index: int, unsaid: Counter[str]) -> Picture:
     path, target = dataset.image_path(index), dataset.target(index)
     height, width = read_size(path)
-    written = _written(dataset.root / "Annotations" / f"{dataset.ids[index]}.xml", unsaid)
+    written = _written(dataset.layout.annotations.files.get(dataset.ids[index]), unsaid)
     objects = []
     for number, (x1, y1, x2, y2) in enumerate(target["boxes"].tolist()):
         box = (x1, y1, x2, y2)
@@ -102,10 +85,12 @@ def _picture(dataset: VOCDataset, index: int, unsaid: Counter[str]) -> Picture:
     return Picture(path, width, height, tuple(objects))
 
 
-def _written(annotation: Path, unsaid: Counter[str]) -> list[Box]:
+def _written(annotation: Path | None, unsaid: Counter[str]) -> list[Box]:
     """The boxes as they stand in a file that the dataset could read, in float64; counts what only VOC can say."""
+    if annotation is None:
+        return []
     try:
-        elements = list(parse(annotation).getroot().iterfind("object"))
+        elements = list(read_xml(annotation).iterfind("object"))
         corners = [[Decimal(e.findtext(f"bndbox/{field}", "")) for field in CORNERS] for e in elements]
     except Exception:  # of whatever kind: the dataset has its own word on how it reads such a file
         return []

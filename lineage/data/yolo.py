@@ -13,10 +13,11 @@ import yaml
 
 from lineage.common.file_names import safe_name
 from lineage.common.progress import track
+from lineage.data.findings import VOCFormatError
 from lineage.data.mistakes import FormatError, Mistakes, shown
+from lineage.data.pictures import read_size
 from lineage.data.records import Box, Object, Picture, Records, Source, box_inside, in_order
 from lineage.data.transfer import put_pictures
-from lineage.data.voc import VOCFormatError, read_size
 from lineage.data.yolo_config import NO_NAMES, RESERVED, read_lines
 from lineage.data.yolo_layout import Layout, find_layout, label_places
 

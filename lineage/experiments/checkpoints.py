@@ -52,7 +52,10 @@ def from_dict(kind: type, fields: dict[str, Any]) -> Any:
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, dict):
             value = from_dict(typing.cast(type, hint), value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[name] = value
+        values[name] = _frozen(value)
     return kind(**values)
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -42,6 +42,10 @@ class Experiment:
     regions: str = "selective search"  # where Fast R-CNN's proposals come from
     pretraining: bool = True
     validate: bool = False  # train on "train", test on "val": for making choices
+    split: str | None = None  # to learn from; None is trainval, or train with ``validate``
+    unannotated: str = "error"  # what a picture without an annotation is: see VOCDataset
+    skip_bad: bool = False  # leave pictures out that a check finds unusable, instead of stopping
+    accept: tuple[str, ...] = ()  # kinds of finding that are meant so: see data/findings.py
     steps: int | None = None  # of every gradient procedure, for a quick check
     pretraining_crops: int = CROPS
     limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
@@ -49,14 +53,14 @@ class Experiment:
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:
         """The training and the test split, with one class list."""
         train = self.training_set()
-        split = "val" if self.validate else "test"
-        test = open_dataset(self.data, split, self.cache / "data", train.classes, self.limit_pictures)
-        return train, test
+        return train, self._open("val" if self.validate else "test", train.classes)
 
     def training_set(self) -> VOCDataset:
         """The split to learn from."""
-        split = "train" if self.validate else "trainval"
-        return open_dataset(self.data, split, self.cache / "data", self.classes, self.limit_pictures)
+        return self._open(self.split or ("train" if self.validate else "trainval"), self.classes)
+
+    def _open(self, split: str, classes: tuple[str, ...] | None) -> VOCDataset:
+        return open_dataset(self.data, split, self.cache / "data", classes, self.limit_pictures, self.unannotated)
 
     def recipe_of(self, generation: str) -> Any:
         """The named recipe with this experiment's changes."""
@@ -87,9 +91,22 @@ def changed(recipe: Any, changes: tuple[tuple[str, Any], ...]) -> Any:
     """A recipe with other values in some fields; "rpn.scales" is the field ``scales`` of the field ``rpn``."""
     for name, value in changes:
         first, _, rest = name.partition(".")
+        if first not in {field.name for field in dataclasses.fields(recipe)}:
+            known = ", ".join(field.name for field in dataclasses.fields(recipe))
+            raise ValueError(f"{type(recipe).__name__} has no {first!r}; it has {known}")
         inner = changed(getattr(recipe, first), ((rest, value),)) if rest else value
+        if not rest:
+            _check_kind(f"{type(recipe).__name__}.{first}", getattr(recipe, first), value)
         recipe = dataclasses.replace(recipe, **{first: inner})
     return recipe
+
+
+def _check_kind(name: str, before: Any, value: Any) -> None:
+    """Raise ValueError where a value is of another kind than the one it takes the place of; None has none."""
+    number = (int, float)
+    same = isinstance(value, number) if isinstance(before, number) else isinstance(value, type(before))
+    if before is not None and value is not None and (not same or isinstance(value, bool) != isinstance(before, bool)):
+        raise ValueError(f"{name}: {value!r} is no {type(before).__name__} like {before!r}")
 
 
 def dataset_facts(train: VOCDataset, test: VOCDataset) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import torch
 
 from lineage.backbones import NAMES, PREPROCESSINGS
 from lineage.common.augment import Augmentation
+from lineage.data.voc import UNANNOTATED
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import GENERATIONS, RECIPES
 
@@ -58,6 +62,10 @@ def make_experiment(
     colour_jitter: float = 0.0,
     scale_jitter: float = 1.0,
     vertical_flip: bool = False,
+    split: str | None = None,
+    unannotated: str = "error",
+    skip_bad: bool = False,
+    accept: str | None = None,
     **fields: Any,
 ) -> Experiment:
     """An experiment from command-line options.
@@ -69,6 +77,7 @@ def make_experiment(
     one_of("--recipe", recipe, RECIPES)
     if procedure is not None:
         one_of("--procedure", procedure, ("joint", "alternating"))
+    one_of("--unannotated", unannotated, UNANNOTATED)
     if preprocessing is not None:
         one_of("--preprocessing", preprocessing, tuple(PREPROCESSINGS))
     return Experiment(
@@ -80,28 +89,66 @@ def make_experiment(
         procedure=procedure,
         preprocessing=preprocessing,
         augmentation=Augmentation(colour_jitter, scale_jitter, vertical_flip),
-        classes=_class_list(classes),
+        classes=names_in("--classes", classes),
+        split=split,
+        unannotated=unannotated,
+        skip_bad=skip_bad,
+        accept=names_in("--accept", accept) or (),
         cache=cache or default_cache(),
         **fields,
     )
 
 
-def _class_list(names: str | None) -> tuple[str, ...] | None:
-    if names is None:
+def changes_in(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """``FIELD=VALUE`` as changes of a recipe: ``rpn.scales=4,8,16``, ``solver.learning_rate=3e-4``.
+
+    Raises:
+        ValueError: no "=".
+    """
+    changes = []
+    for text in texts:
+        name, equals, written = text.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--set: expected FIELD=VALUE such as rpn.scales=4,8,16, got {text!r}")
+        try:
+            value = ast.literal_eval(written)
+        except (ValueError, SyntaxError):
+            value = written  # a word
+        changes.append((name.strip(), value))
+    return tuple(changes)
+
+
+def names_in(option: str, text: str | None) -> tuple[str, ...] | None:
+    """Comma-separated names; one that has a comma stands in quotes: ``bolt,"nut, hex"``.
+
+    Raises:
+        ValueError: an empty name, or one twice.
+    """
+    if text is None:
         return None
-    found = tuple(name.strip() for name in names.split(","))
-    if "" in found or len(set(found)) < len(found):
-        raise ValueError(f"--classes: {names!r} has an empty name, or one twice")
-    return found
+    (found,) = csv.reader([text], skipinitialspace=True)
+    names = tuple(name.strip() for name in found)
+    if not names or "" in names or len(set(names)) < len(names):
+        raise ValueError(f"{option}: {text!r} has an empty name, or one twice")
+    return names
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device for "auto", "cpu" or "cuda".
+    """The torch device for "auto" (a CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
-        ValueError: an unknown name, or cuda without a GPU.
+        ValueError: an unknown name, or a device that this machine, or this torch, has not.
     """
-    one_of("--device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device: cuda was asked for, but torch finds no GPU")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (":" in name and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"--device: {name!r} is none of auto, cpu, cuda, cuda:0, cuda:1 ..., mps")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and count == 0:
+        raise ValueError(f"--device: {name} was asked for, but torch finds no GPU")
+    if number and int(number) >= count:
+        raise ValueError(f"--device: {name} was asked for, but of {count} GPUs the last is cuda:{count - 1}")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device: mps was asked for, but torch finds no Apple GPU")
+    if kind == "auto":
+        return torch.device("cuda" if count else "cpu")
+    return torch.device(name)

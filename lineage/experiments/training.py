@@ -12,6 +12,7 @@ from torch import Tensor
 from lineage.backbones import module_of
 from lineage.data.proposals import cached_proposals
 from lineage.data.voc import VOCDataset
+from lineage.experiments.checking import checked_training_set
 from lineage.experiments.checkpoints import load_detector, save_detector
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.generations import build_detector, generation_of, named_recipe, train_detector
@@ -41,7 +42,7 @@ def model_key(
     facts = {
         "generation": generation,
         "seed": seed,
-        "device": str(experiment.device),
+        "device": experiment.device.type,  # the second GPU's models are the first's
         "recipe": dataclasses.asdict(experiment.recipe_of(generation)),
         "data": data_digest(train),
         "proposals": None if proposals is None or own.proposes else proposals_digest(proposals),
@@ -88,6 +89,6 @@ def train_or_find(
 
 def train_alone(experiment: Experiment, generation: str, seed: int, say: Say) -> Path:
     """The checkpoint of one generation, with all that it needs: pictures and, where it takes any, proposals."""
-    train = experiment.training_set()
+    train = checked_training_set(experiment, say)
     proposals = None if generation_of(generation).proposes else region_proposals(experiment, train)
     return train_or_find(experiment, generation, seed, train, proposals, say)

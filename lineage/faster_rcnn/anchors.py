@@ -29,6 +29,12 @@ def base_anchors(
     return torch.tensor(anchors, dtype=torch.float32)
 
 
+def sized_anchors(sizes: tuple[tuple[float, float], ...], base_size: int = 16) -> Tensor:
+    """Anchors of cell (0, 0) by width and height, in the house's exclusive pixels: (len(sizes), 4) float32."""
+    half = torch.tensor(sizes, dtype=torch.float32).reshape(-1, 2) / 2  # (k, 2)
+    return torch.cat([base_size / 2 - half, base_size / 2 + half], dim=1)
+
+
 def grid_anchors(base: Tensor, map_size: tuple[int, ...], stride: int) -> Tensor:
     """The anchors of a whole map, in the house's exclusive pixels.
 

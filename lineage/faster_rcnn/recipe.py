@@ -16,6 +16,7 @@ class RPNSettings:
     base_size: int = 16  # generate_anchors.py: the anchor of scale 1 covers one cell
     scales: tuple[float, ...] = (8, 16, 32)  # section 3.3: 128^2, 256^2, 512^2
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width: 1:2, 1:1, 2:1
+    sizes: tuple[tuple[float, float], ...] = ()  # (width, height) of each anchor, in place of scales and ratios
     channels: int = 512  # section 3.1: 256 for ZF, 512 for VGG16
     dilation: int = 1  # of its 3 x 3 window
     std: float = 0.01  # section 3.1.3: initial weights

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes, remove_small_boxes
 from lineage.common.nms import nms
-from lineage.faster_rcnn.anchors import base_anchors, grid_anchors, to_exclusive
+from lineage.faster_rcnn.anchors import base_anchors, grid_anchors, sized_anchors, to_exclusive
 from lineage.faster_rcnn.recipe import RPNSettings
 
 
@@ -23,7 +23,7 @@ class RPN(nn.Module):
     def __init__(self, channels: int, stride: int, settings: RPNSettings, seed: int = 0) -> None:
         super().__init__()
         self.settings, self.stride = settings, stride
-        base = to_exclusive(base_anchors(settings.base_size, settings.ratios, settings.scales))  # (k, 4)
+        base = anchors_of(settings)  # (k, 4)
         self.register_buffer("base", base, persistent=False)
         self.conv = nn.Conv2d(channels, settings.channels, 3, padding=settings.dilation, dilation=settings.dilation)
         self.cls_score = nn.Conv2d(settings.channels, 2 * len(base), 1)
@@ -42,6 +42,13 @@ class RPN(nn.Module):
     def anchors(self, features: Tensor) -> Tensor:
         """All anchors (h * w * k, 4) of a map, in pixels of the network's input."""
         return grid_anchors(self.base, features.shape[2:], self.stride)
+
+
+def anchors_of(settings: RPNSettings) -> Tensor:
+    """The anchors (k, 4) of cell (0, 0) that a recipe asks for, exclusive."""
+    if settings.sizes:
+        return sized_anchors(settings.sizes, settings.base_size)
+    return to_exclusive(base_anchors(settings.base_size, settings.ratios, settings.scales))
 
 
 def select_proposals(

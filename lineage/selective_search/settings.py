@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+LONGEST = 1000  # pixels; Fast R-CNN's own cap on a picture (section 5.2). 12 megapixels as they are take half a minute
+
 
 @dataclass(frozen=True)
 class ProposalSettings:
@@ -15,7 +17,8 @@ class ProposalSettings:
 
     Attributes:
         mode: "quick" (two strategies), "fast" (eight) or "quality" (Uijlings et al. 2013, section 5).
-        width: the picture is resized to this width first (R-CNN's repository: 500), None for its own.
+        width: the picture is resized to this width first (R-CNN's repository: 500), None for its own, but no side
+            longer than :data:`LONGEST`.
         min_side: boxes under this many pixels a side, at that width, are dropped.
         limit: at most this many boxes, the highest ranked.
     """
@@ -35,9 +38,16 @@ class ProposalSettings:
         from lineage.selective_search import FAST, QUALITY, QUICK, selective_search  # loads numba: only when used
 
         strategies = {"quick": QUICK, "fast": FAST, "quality": QUALITY}[self.mode]
-        return selective_search(image, strategies, width=self.width, min_side=self.min_side, limit=self.limit)
+        width = self.width if self.width is not None else _bounded_width(*image.shape[:2])
+        return selective_search(image, strategies, width=width, min_side=self.min_side, limit=self.limit)
 
     def propose(self, image: Tensor) -> Tensor:
         """Proposals (R, 4) for a picture (3, H, W) in 0..1."""
         pixels = (image.permute(1, 2, 0).cpu() * 255).round().to(torch.uint8).numpy()
         return torch.from_numpy(self(pixels)).to(image.device)
+
+
+def _bounded_width(height: int, width: int) -> int | None:
+    """The width at which the longer side has :data:`LONGEST` pixels; None where it has no more than that."""
+    longer = max(height, width)
+    return None if longer <= LONGEST else max(1, round(width * LONGEST / longer))

@@ -2,7 +2,8 @@
 
 Every function returns a matplotlib Figure that belongs to nobody: no pyplot, no window, no backend chosen, so
 it works in a notebook (after ``%matplotlib inline`` a cell that ends in the call shows it), in a script
-(``figure.savefig``) and without a display. ``ax`` draws into an Axes of yours and returns its Figure.
+(``figure.savefig``) and without a display. ``ax`` draws into an Axes of yours and returns its Figure. Only
+``paint_boxes`` returns pixels: the picture's own, as many as it had.
 """
 
 from lineage.viz.bars import PHASE_COLOURS, milliseconds, plot_errors, plot_phase_bars
@@ -23,7 +24,10 @@ from lineage.viz.curves import (
     plot_scaling,
     plot_surface,
 )
+from lineage.viz.dataset import draw_doubtful, plot_sizes
+from lineage.viz.lettering import unwritable, writable
 from lineage.viz.maps import draw_cells, draw_map, draw_window
+from lineage.viz.paint import paint_boxes
 from lineage.viz.regions import draw_bins, draw_crops, draw_segments, pooling_bins
 from lineage.viz.style import HIT, OUTLINE, PALETTE, class_style, figure_of, new_figure
 
@@ -38,6 +42,7 @@ __all__ = [
     "draw_boxes",
     "draw_cells",
     "draw_crops",
+    "draw_doubtful",
     "draw_kinds",
     "draw_map",
     "draw_overlap",
@@ -49,6 +54,7 @@ __all__ = [
     "figure_of",
     "milliseconds",
     "new_figure",
+    "paint_boxes",
     "plot_average_precision",
     "plot_errors",
     "plot_intersection",
@@ -56,6 +62,9 @@ __all__ = [
     "plot_phase_bars",
     "plot_pr_curves",
     "plot_scaling",
+    "plot_sizes",
     "plot_surface",
     "pooling_bins",
+    "unwritable",
+    "writable",
 ]

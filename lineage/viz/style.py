@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from lineage.common.image import check_image
+from lineage.viz.lettering import bundled_font, font_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,9 +109,15 @@ def tag(ax: Axes, box: Sequence[float], text: str, colour: str) -> None:
     from_right = box[0] > leftmost + 0.7 * (rightmost - leftmost)  # or a long name would leave the picture
     ax.text(
         box[2] if from_right else box[0], box[1], text, fontsize=8, color=ink(colour),
-        va="bottom" if above else "top", ha="right" if from_right else "left",
+        va="bottom" if above else "top", ha="right" if from_right else "left", **_font(text),
         bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.2},
     )  # fmt: skip
+
+
+def _font(text: str) -> dict[str, Any]:
+    """What ``ax.text`` needs where the figure's own font lacks a letter (Chinese) and another has it."""
+    file = font_file(text)
+    return {} if file is None or file == bundled_font() else {"fontproperties": Path(file)}
 
 
 def ink(background: str) -> str:

@@ -84,6 +84,28 @@ def test_anothers_safetensors_and_any_other_file_are_named(tmp_path):
             load_checkpoint(path)
 
 
+def test_a_pickle_and_anothers_header_are_told_for_what_they_are(tmp_path):
+    new, old, plain = tmp_path / "new.pth", tmp_path / "old.pth", tmp_path / "plain.safetensors"
+    torch.save(STATE, new)
+    torch.save(STATE, old, _use_new_zipfile_serialization=False)
+    for path in (new, old):
+        with pytest.raises(CheckpointError, match=f"{path.name}: not a lineage checkpoint but a pickle"):
+            load_checkpoint(path)
+    save_file({"x": torch.zeros(2)}, plain)
+    with pytest.raises(CheckpointError, match="its header has no facts of a detector"):
+        load_checkpoint(plain)
+
+
+def test_a_header_that_begins_as_a_pickle_does_is_no_pickle(tmp_path):
+    path = tmp_path / "d.safetensors"
+    for filling in range(300):
+        save_checkpoint(path, {"x": torch.zeros(2)}, {"filling": "x" * filling})
+        if path.read_bytes()[0] == 0x80:  # the header's length, in bytes
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert load_checkpoint(path)[1] == {"filling": "x" * filling}
+
+
 # ---- write_atomically ---------------------------------------------------------------------------
 
 

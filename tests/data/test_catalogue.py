@@ -9,7 +9,7 @@ import pytest
 
 from lineage.data.catalogue import open_dataset
 from lineage.data.figures import CLASSES
-from lineage.data.voc import VOCFormatError
+from lineage.data.findings import VOCFormatError
 
 MakeVOC = Callable[..., Path]
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from lineage.data.catalogue import open_dataset
 from lineage.data.convert import WRITERS, convert, ensure_voc, find_source
+from lineage.data.findings import VOCFormatError
 from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import Object, Picture, Records, add_decimals, split_names, with_trainval
 from lineage.data.voc import VOCDataset
@@ -270,7 +271,7 @@ def test_a_list_of_classes_says_their_order(coco: Path, tmp_path: Path) -> None:
     assert open_dataset(str(root), "train", tmp_path).classes == ("wolf", "nut", "ape")
     assert open_dataset(str(root), "train", tmp_path, classes=("ape", "nut", "wolf")).classes == ("ape", "nut", "wolf")
     (root / "ImageSets" / "classes.txt").write_text("wolf\nape\n")
-    with pytest.raises(FormatError, match=r"classes\.txt: lacks 'nut', which annotations have"):
+    with pytest.raises(VOCFormatError, match=r"classes\.txt: lacks 'nut', which annotations have"):
         open_dataset(str(root), "train", tmp_path)
 
 

@@ -20,7 +20,8 @@ from lineage import evaluate, train
 from lineage.data import download
 from lineage.data.catalogue import open_dataset
 from lineage.data.download import DownloadError, fetch, unpack
-from lineage.data.voc import VOC_CLASSES, VOCFormatError
+from lineage.data.findings import VOCFormatError
+from lineage.data.voc import VOC_CLASSES
 
 MakeVOC = Callable[..., Path]
 

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from voc_folder import annotation
 
+from lineage.data.findings import VOCFormatError
 from lineage.data.proposals import ProposalError, cached_proposals
-from lineage.data.voc import VOCDataset, VOCFormatError
+from lineage.data.voc import VOCDataset
 
 COUNT = 6
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lineage.data.voc import VOCFormatError, read_image
+from lineage.data.findings import VOCFormatError
+from lineage.data.pictures import contents_digest, read_image, why_unreadable
 
 ORIENTATION = 0x0112  # EXIF tag
 
@@ -97,3 +99,61 @@ def test_no_picture_names_the_file(tmp_path: Path, content: bytes) -> None:
 def test_missing_picture_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(VOCFormatError, match=r"gone\.jpg: no such picture"):
         read_image(tmp_path / "gone.jpg")
+
+
+def write_deep(path: Path, samples: np.ndarray) -> None:
+    assert cv2.imwrite(str(path), samples)
+
+
+@pytest.mark.parametrize(("bits", "suffix"), [(10, ".png"), (12, ".png"), (12, ".tif"), (14, ".png"), (16, ".tif")])
+def test_samples_of_any_depth_fill_the_range(tmp_path: Path, bits: int, suffix: str) -> None:
+    """A 12-bit camera writes 0..4095 into 16 bits: read as 16 bits, the picture would be black."""
+    top = 2**bits - 1
+    write_deep(tmp_path / f"a{suffix}", np.array([[0, top // 2], [top, top // 4]], np.uint16))
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image[0].flatten().tolist() == pytest.approx([0, 0.5, 1, 0.25], abs=0.005)
+    assert torch.equal(image[0], image[1])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_colours_keep_their_place(tmp_path: Path, suffix: str) -> None:
+    bgr = np.zeros((4, 6, 3), np.uint16)
+    bgr[1, 2] = (4095, 2047, 0)  # OpenCV writes blue first
+    write_deep(tmp_path / f"a{suffix}", bgr)
+    assert read_image(tmp_path / f"a{suffix}")[:, 1, 2].tolist() == pytest.approx([0, 0.5, 1], abs=0.005)
+
+
+@pytest.mark.parametrize(("top", "expected"), [(1.0, 0.5), (255.0, 0.5), (4095.0, 0.5), (0.25, 0.125)])
+def test_floats_are_shares_or_samples(tmp_path: Path, top: float, expected: float) -> None:
+    Image.fromarray(np.array([[0.0, top / 2], [top, 0]], np.float32)).save(tmp_path / "a.tif")
+    assert float(read_image(tmp_path / "a.tif")[0, 0, 1]) == pytest.approx(expected, abs=0.01)
+
+
+def test_samples_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.0, np.nan]], np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(VOCFormatError, match=r"a\.tif.*NaN"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_what_cannot_be_read_is_known_without_all_the_work(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    assert why_unreadable(path) is None
+    whole = path.read_bytes()
+    for keep in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(VOCFormatError):
+            read_image(path)
+        assert str(path) in (why_unreadable(path) or "")
+
+
+def test_a_digest_follows_the_contents(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = contents_digest(path)
+    (tmp_path / "b").write_bytes(b"one")
+    assert contents_digest(tmp_path / "b") == first
+    path.write_bytes(b"two!")
+    assert contents_digest(path) != first

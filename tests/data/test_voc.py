@@ -14,7 +14,9 @@ from PIL import Image
 from voc_folder import annotation
 
 from lineage.common.boxes import box_iou
-from lineage.data.voc import VOC_CLASSES, VOCDataset, VOCFormatError, discover_classes, read_annotation
+from lineage.data.findings import VOCFormatError
+from lineage.data.layout import find_layout
+from lineage.data.voc import VOC_CLASSES, VOCDataset, discover_classes, read_annotation
 
 CLASSES = ("cat", "dog")
 MakeVOC = Callable[..., Path]
@@ -75,10 +77,10 @@ BAD = {
     "inverted in y": (WELL.replace("40", "4").replace("<ymax>9", "<ymax>2"), "object 2"),
     "outside": (WELL.replace(">12<", ">99<").replace(">40<", ">80<"), 'object 2 ("dog"): box'),
     "left of the picture": (WELL.replace(">12<", ">0<").replace(">40<", ">-9<"), "outside the picture"),
-    "unknown class": (WELL.replace("dog", "dragon"), 'object 2 ("dragon"): unknown class'),
+    "unknown class": (WELL.replace("dog", "dragon").replace(">40<", ">4<"), 'object 2 ("dragon"): unknown class'),
     "no name": (WELL.replace("<name>dog</name>", ""), "object 2"),
     "no xmax": (WELL.replace("<xmax>12</xmax>", ""), 'object 2 ("dog"): xmax is missing'),
-    "no bndbox": (WELL.replace("bndbox", "polygon"), 'object 1 ("cat"): xmin is missing'),
+    "no bndbox": (WELL.replace("bndbox", "polygon"), 'object 1 ("cat"): has a <polygon> and no <bndbox>'),
     "words": (WELL.replace(">12<", ">wide<"), "xmax is 'wide'"),
     "nothing": (WELL.replace(">12<", "><"), "xmax"),
     "not a number": (WELL.replace(">12<", ">nan<"), "xmax is 'nan'"),
@@ -216,11 +218,19 @@ def test_devkit_folders(make_voc: MakeVOC, tmp_path: Path, above: str) -> None:
 
 def test_classes_are_discovered(make_voc: MakeVOC) -> None:
     own = make_voc({"a": [("wolf", (1, 1, 9, 9))], "b": [("dog", (1, 1, 9, 9)), ("wolf", (1, 1, 9, 9))]})
-    assert discover_classes(own) == ("dog", "wolf")
+    assert discover_classes(find_layout(own)) == ("dog", "wolf")
     assert VOCDataset(own, "train").target(1)["labels"].tolist() == [1, 2]
-    vocs = make_voc({"a": [("dog", (1, 1, 9, 9))]}, folder="vocs")
-    assert discover_classes(vocs) == VOC_CLASSES
-    assert VOCDataset(vocs, "train").target(0)["labels"].tolist() == [VOC_CLASSES.index("dog") + 1]
+
+
+def test_one_of_vocs_classes_is_one_class(make_voc: MakeVOC) -> None:
+    dataset = VOCDataset(make_voc({"a": [("person", (1, 1, 9, 9))]}), "train")
+    assert dataset.classes == ("person",) and dataset.target(0)["labels"].tolist() == [1]
+
+
+def test_objects_of_other_classes_are_left_alone(make_voc: MakeVOC) -> None:
+    root = make_voc({"a": [("dog", (1, 1, 9, 9)), ("wolf", (3, 3, 12, 12)), ("cat", (2, 2, 8, 8))]})
+    target = VOCDataset(root, "train", ("cat", "dog")).target(0)
+    assert target["labels"].tolist() == [2, 1] and target["boxes"].tolist() == [[0, 0, 9, 9], [1, 1, 8, 8]]
 
 
 def test_an_object_without_a_name_is_no_class(make_voc: MakeVOC) -> None:

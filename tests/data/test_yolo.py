@@ -196,7 +196,7 @@ WRONG = [
     (flat(data_dot_yaml=f"train: train.txt\n{YAML}", train_dot_txt="images/a.png\nimages/z.png"),
      "train.txt: line 2: 'images/z.png' is no picture here"),
     (flat(images__a_dot_jpg=""), "images/a.png: has the name of "),
-    ({"data.yaml": YAML, "images/x.svg": ""}, "no picture is found in it"),
+    ({"data.yaml": YAML, "images/x.heic": ""}, "no picture is found in it"),
     ({"data.yaml": YAML, "images/a.png": ""}, "no picture has a label file; for a.png looked for "),
     ({"images/a.png": "", "labels/a.txt": LINE}, "no file says the classes"),  # makesense.ai
 ]  # fmt: skip

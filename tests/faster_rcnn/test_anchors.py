@@ -9,7 +9,7 @@ from strategies import boxes
 from lineage.common.boxes import box_iou, decode_boxes, encode_boxes
 from lineage.common.matching import BACKGROUND, FOREGROUND, IGNORED
 from lineage.common.sampling import seeded_generator
-from lineage.faster_rcnn.anchors import base_anchors, grid_anchors, to_exclusive
+from lineage.faster_rcnn.anchors import base_anchors, grid_anchors, sized_anchors, to_exclusive
 from lineage.faster_rcnn.loss import rpn_loss, rpn_targets
 from lineage.faster_rcnn.recipe import RPNSettings
 from lineage.faster_rcnn.rpn import RPN, select_proposals
@@ -189,3 +189,11 @@ def test_the_networks_offsets_are_in_the_anchors_order():
     assert offsets[0, 9 * 7 + 4].tolist() == [16.0, 17.0, 18.0, 19.0]  # the eighth cell's fifth anchor
     # The eighth cell is the third of the second row.
     assert torch.equal(rpn.anchors(features)[9 * 7 + 4], rpn.base[4] + torch.tensor([32, 16, 32, 16]))
+
+
+def test_anchors_by_size_share_the_cells_centre_and_take_the_place_of_scales_and_ratios():
+    base = sized_anchors(((32, 16), (5, 7)), base_size=16)
+    assert base.tolist() == [[-8, 0, 24, 16], [5.5, 4.5, 10.5, 11.5]]
+    settings = RPNSettings(sizes=((32, 16), (5, 7)))
+    assert torch.equal(RPN(8, 16, settings).base, base)
+    assert RPN(8, 16, settings)(torch.zeros(1, 8, 3, 4))[1].shape == (1, 3 * 4 * 2, 4)

@@ -23,6 +23,7 @@ from lineage.selective_search import (
     sliding_windows,
 )
 from lineage.selective_search.segmentation import segment_reference
+from lineage.selective_search.settings import LONGEST, ProposalSettings
 from lineage.selective_search.similarity import (
     fill_similarity,
     histogram_intersection,
@@ -250,3 +251,26 @@ def test_recall_of_nothing():
     assert overlaps.tolist() == [0.0]
     assert recall(overlaps, 0.5) == 0.0
     assert np.isnan(recall(best_overlaps([], []), 0.5))
+
+
+SETTINGS = ProposalSettings(mode="quick", width=None, min_side=12, limit=100)
+
+
+@pytest.mark.parametrize("shape", [(60, LONGEST), (LONGEST, 60)])
+def test_a_picture_up_to_the_longest_side_is_searched_as_it_is(shape):
+    image = cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8), shape[::-1])
+    assert np.array_equal(SETTINGS(image), selective_search(image, QUICK, width=None, min_side=12, limit=100))
+
+
+@pytest.mark.parametrize(("shape", "width"), [((150, 3000), 1000), ((3000, 150), 50), ((2001, 1), 1)])
+def test_a_longer_picture_is_searched_smaller_and_its_boxes_are_in_its_own_pixels(shape, width):
+    image = cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8), shape[::-1])
+    boxes = SETTINGS(image)
+    assert np.array_equal(boxes, selective_search(image, QUICK, width=width, min_side=12, limit=100))
+    assert boxes[:, 2].max() == shape[1] and boxes[:, 3].max() == shape[0]
+
+
+def test_a_width_of_the_recipes_own_is_the_one_that_is_taken():
+    image = np.random.default_rng(0).integers(0, 255, (60, 1200, 3), dtype=np.uint8)
+    boxes = ProposalSettings("quick", width=1200, min_side=12, limit=50)(image)
+    assert np.array_equal(boxes, selective_search(image, QUICK, width=1200, min_side=12, limit=50))

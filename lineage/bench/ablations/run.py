@@ -13,6 +13,7 @@ from lineage.bench.ablations.table import ABLATIONS
 from lineage.bench.ablations.variant import Setting, Variant
 from lineage.bench.measure import measure
 from lineage.evaluation.voc import evaluate_voc
+from lineage.experiments.checking import checked_datasets
 from lineage.experiments.detections import evaluate_detector
 from lineage.experiments.experiment import Experiment, Say, changed, dataset_facts
 from lineage.experiments.generations import generation_of
@@ -30,7 +31,7 @@ def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) 
         map_70_mean, map_70_values (at IoU 0.7), ms_per_image_without_proposals, proposals_mean, published}}.
     """
     ablation = ABLATIONS[name]
-    train, test = experiment.datasets()
+    train, test = checked_datasets(experiment, say)
     regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
     targets = [test.target(index) for index in range(len(test))]
     maps: dict[str, list[float]] = {variant.label: [] for variant in ablation.variants}
