@@ -32,7 +32,20 @@ NAMES = st.one_of(
     ),
     st.text(LETTERS, min_size=1, max_size=12).map(str.strip).filter(bool),
 )
-IDS = ("a", "b.v1", "cam1/a", "cam1/images/c", "日本/é", "images/d", "labels/e", "train/f", "UPPER")
+IDS = (
+    "a",
+    "b.v1",
+    "cam1/a",
+    "cam1/images/c",
+    "日本/é",
+    "images/d",
+    "labels/e",
+    "train/f",
+    "UPPER",
+    "img (1)",
+    "img",
+    "a.png x",
+)
 SPLIT_CHOICES = ("trainval", "train", "val", "test", "hard_test", "夜")
 
 
@@ -57,7 +70,7 @@ def records(draw: st.DrawFn, folder: Path) -> Records:
     pictures = {}
     for number, name in enumerate(names):
         width, height = draw(st.integers(1, 50)), draw(st.integers(1, 50))
-        path = folder / f"{number}{draw(st.sampled_from(['.png', '.jpg', '.PNG']))}"
+        path = folder / f"{number}{draw(st.sampled_from(['.png', '.jpg', '.PNG', '.tif']))}"
         Image.new("RGB", (width, height)).save(path, format="PNG")
         objects = []
         for _ in range(draw(st.integers(0, 3))):
