@@ -24,6 +24,8 @@ def main(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="leave out pictures and objects with a mistake instead of stopping")
     ] = False,
+    unannotated: cli.Unannotated = "error",
+    accept: cli.Accept = None,
 ) -> None:
     """Read annotations strictly, write them in another format, and say what that format cannot say."""
     from rich.console import Console
@@ -31,10 +33,16 @@ def main(
     console = Console()
     with cli.command(console):
         from lineage.data.convert import WRITERS, convert
+        from lineage.data.findings import ACCEPTABLE
+        from lineage.data.voc import UNANNOTATED
+        from lineage.experiments.options import names_in, one_of
 
-        if to not in WRITERS:
-            raise ValueError(f"--to: {to!r} is none of {', '.join(WRITERS)}")
-        done, unsaid = convert(source, target, to, link, skip_bad)
+        one_of("--to", to, tuple(WRITERS))
+        one_of("--unannotated", unannotated, UNANNOTATED)
+        accepted = names_in("--accept", accept) or ()
+        for kind in accepted:
+            one_of("--accept", kind, ACCEPTABLE)
+        done, unsaid = convert(source, target, to, link, skip_bad, unannotated, accepted)
         for line in unsaid:
             console.print(f"not kept: {line}", **cli.PLAIN)
         console.print(f"written: {target} ({done})", **cli.PLAIN)

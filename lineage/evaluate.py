@@ -32,6 +32,7 @@ def main(
 ) -> None:
     """VOC average precision a class (11-point and area under the curve, IoU 0.5), and COCO's AP[.5:.95]."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -42,6 +43,8 @@ def main(
         from lineage.experiments.options import default_cache, pick_device
 
         cache = cache or default_cache()
+        if ground_truth is not None and (model.is_dir() or model.suffix.lower() != ".json"):
+            raise ValueError(f"--ground-truth: is for COCO results (.json), and {model} is none")
         if model.is_dir() or model.suffix.lower() == ".json":
             dataset, detections = _read(model, data, split, ground_truth, cache)
         else:
@@ -52,7 +55,7 @@ def main(
         )
         table = Table("class", "AP 11-point", "AP area", title=f"{model.name} on {data} {split}, IoU 0.5")
         for label, name in enumerate(dataset.classes, start=1):
-            table.add_row(name, _percent(eleven.ap[label]), _percent(area.ap[label]))
+            table.add_row(escape(name), _percent(eleven.ap[label]), _percent(area.ap[label]))
         table.add_section()
         table.add_row("mean", _percent(eleven.map), _percent(area.map))
         console.print(table)
@@ -106,6 +109,7 @@ def _detect(model: Path, data: str, split: str, device: Any, cache: Path) -> tup
 
 
 def _error_table(errors: Any) -> Any:
+    from rich.markup import escape
     from rich.table import Table
 
     from lineage.evaluation.errors import KINDS
@@ -116,7 +120,7 @@ def _error_table(errors: Any) -> Any:
         caption="Correct; badly Located or found twice; on a Similar class, on an Other, on BackGround (Hoiem 2012)",
     )  # fmt: skip
     for name, one in errors.items():
-        table.add_row(name, *(str(getattr(one, field)) for field in ("objects", *KINDS, "missed")))
+        table.add_row(escape(name), *(str(getattr(one, field)) for field in ("objects", *KINDS, "missed")))
     return table
 
 

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lineage import convert, detect, evaluate, train
+from lineage.data.records import Object, Picture, Records
 from lineage.data.shapes import write_shapes
+from lineage.data.yolo import write_yolo
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,9 @@ def test_coco_results_are_placed_by_their_ground_truth(pictures, model, cache, t
     truth.write_text(json.dumps(document))
     assert mean_of(run(evaluate.app, results, *options, "--ground-truth", truth)) == "100.0"
     assert mean_of(run(evaluate.app, beside, *options, "--ground-truth", truth)) != "100.0", "what is said counts"
+    refused(
+        run(evaluate.app, tmp_path / "out", *options, "--ground-truth", truth), "--ground-truth: is for COCO results"
+    )
     other = ["--data", pictures, "--split", "test", "--cache", cache]
     refused(run(evaluate.app, results, *other, "--ground-truth", truth), "none of the split's pictures")
 
@@ -137,6 +142,20 @@ def test_coco_results_of_the_datas_own_json_need_no_other(pictures, cache, tmp_p
     (tmp_path / "r.json").write_text(json.dumps(entries))
     result = run(evaluate.app, tmp_path / "r.json", "--data", tmp_path / "coco", "--cache", cache)
     assert result.exit_code == 0 and "none would if bbox were x1, y1, x2, y2" in " ".join(result.output.split())
+
+
+def test_any_class_name_can_be_evaluated(pictures, cache, tmp_path):
+    picture = next((pictures / "JPEGImages").glob("*.jpg"))
+    names = ("w/o mask", "[/nut]", "螺栓: M6?")
+    objects = tuple(Object(name, (10.0, 10.0, 60.0, 60.0 + i)) for i, name in enumerate(names))
+    records = Records(names, {"cam1/p.v1": Picture(picture, 320, 240, objects)}, {"night": ("cam1/p.v1",)})
+    (tmp_path / "yolo").mkdir()
+    write_yolo(records, tmp_path / "yolo")
+    box = "0.5 11 11 60 60\n"
+    for file in ("w%2Fo mask", "[%2Fnut]", "螺栓%3A M6%3F"):
+        (tmp_path / f"comp4_det_night_{file}.txt").write_text(f"cam1/p.v1 {box}", encoding="utf-8")
+    result = run(evaluate.app, tmp_path, "--data", tmp_path / "yolo", "--split", "night", "--cache", cache)
+    assert mean_of(result) == "100.0" and all(name in result.output for name in names)
 
 
 def test_files_of_detections_for_other_pictures_are_refused(pictures, model, cache, tmp_path):

@@ -76,6 +76,7 @@ def test_wrong_arguments_are_one_message(source: Path, tmp_path: Path) -> None:
     (tmp_path / "full" / "x").write_text("")
     for arguments, words in (
         ((source, tmp_path / "out", "--to", "xml"), "--to: 'xml' is none of voc, coco, yolo"),
+        ((source, tmp_path / "out", "--unannotated", "x"), "--unannotated: 'x' is none of error, negative, skip"),
         ((source, tmp_path / "full"), "full: is there already and not empty"),
         ((tmp_path / "gone", tmp_path / "out"), "gone: no such file or folder"),
     ):

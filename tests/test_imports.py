@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "train": TRAINS,
     "detect": TRAINS | {"detection"},
     "evaluate": TRAINS,
-    "convert": {"cli", "data"},
+    "convert": {"cli", "data", "experiments"},
     "notebook": TRAINS,
     "bench": TRAINS | {"bench"},
     "course": TRAINS | {"bench", "course"},  # course bench times a detector on a reader's own functions

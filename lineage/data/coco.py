@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,13 @@ def _fault(entry: Any, part: Part, categories: dict[Id, Category]) -> str:
     """What is wrong with an annotation but for its box; "" if nothing is."""
     if not isinstance(entry, dict):
         return f"is {shown(entry)}, not an object with image_id, category_id, bbox"
-    for name, known in (("image_id", part.images), ("category_id", categories)):
+    known: tuple[tuple[str, Container[Id], str], ...] = (
+        ("image_id", part.images, "images"), ("category_id", categories, "categories"),
+    )  # fmt: skip
+    for name, ids, owners in known:
         value = entry.get(name)
-        if not is_id(value) or value not in known:
-            return (
-                f"{name} is {shown(value)}, which none of the {'images' if known is part.images else 'categories'} has"
-            )
+        if not is_id(value) or value not in ids:
+            return f"{name} is {shown(value)}, which none of the {owners} has"
     if "id" in entry and not is_id(entry["id"]):
         return f"id is {shown(entry['id'])}, not a whole number"
     for name in ("iscrowd", "ignore"):

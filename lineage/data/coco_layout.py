@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lineage.common.file_names import stays_inside
+from lineage.common.file_names import PICTURE_SUFFIXES, stays_inside
 from lineage.data.coco_json import Entry, Id, by_id, load
 from lineage.data.mistakes import FormatError, Mistakes, shown
 from lineage.data.records import SPLITS, is_file, split_name, split_names, unique_ids
@@ -112,6 +112,9 @@ def _find_pictures(part: Part, mistakes: Mistakes) -> list[tuple[str, Path]]:
         path = _existing(folder, name.rpartition("/")[2] if last_part_only else name)
         if path is None:
             mistakes.add(f"{here}: file_name {shown(name)}: no such picture in {folder}", skippable=True)
+        elif not path.name.lower().endswith(PICTURE_SUFFIXES):
+            kinds = ", ".join(PICTURE_SUFFIXES)
+            mistakes.add(f"{here}: file_name {shown(name)}: no picture that is read here ({kinds})", skippable=True)
         elif owner.setdefault(path, here) != here:
             mistakes.add(f"{here}: file_name {shown(name)}: the same picture as {owner[path]}")
         else:

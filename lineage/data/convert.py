@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lineage.common.file_names import safe_name
@@ -42,12 +42,21 @@ def _has_xml(folder: Path) -> bool:
     return any(file and file.is_file() and XML_ROOT.search(file.read_bytes()) for file in first)
 
 
-def convert(source: Path, target: Path, kind: str, link: bool = False, skip_bad: bool = False) -> tuple[str, list[str]]:
+def convert(
+    source: Path,
+    target: Path,
+    kind: str,
+    link: bool = False,
+    skip_bad: bool = False,
+    unannotated: str = "error",
+    accept: Sequence[str] = (),
+) -> tuple[str, list[str]]:
     """Write the data set at ``source`` as the folder ``target``, wholly or not at all.
 
     Args:
         kind: of :data:`WRITERS`. link: pictures are linked and not copied.
         skip_bad: pictures and objects with mistakes are left out, with a warning.
+        unannotated, accept: of a VOC folder, as of :func:`~lineage.data.voc_records.open_voc`.
     Returns:
         a line that says what was written; what the new format cannot say, a line a kind.
     Raises:
@@ -58,7 +67,7 @@ def convert(source: Path, target: Path, kind: str, link: bool = False, skip_bad:
     if not source.exists():
         raise FormatError(f"{source}: no such file or folder")
     mistakes = Mistakes(source, skip_bad)
-    found = find_source(source, mistakes) or open_voc(source, mistakes)
+    found = find_source(source, mistakes) or open_voc(source, mistakes, unannotated, accept)
     records = found.read()
     unsaid = [f"{what}: {count}" for what, count in sorted(records.unsaid.items())]
     write_folder(target, lambda folder: unsaid.extend(WRITERS[kind](records, folder, link)))

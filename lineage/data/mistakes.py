@@ -43,8 +43,9 @@ class Mistakes:
         """
         (self._skippable if skippable else self._fatal).append(message)
 
-    def __bool__(self) -> bool:
-        """Whether there is one that nothing can be left out for."""
+    @property
+    def fatal(self) -> bool:
+        """Whether there is a mistake that leaving something out does not mend."""
         return bool(self._fatal)
 
     def remark(self, kind: str, where: str) -> None:

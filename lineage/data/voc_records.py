@@ -17,12 +17,12 @@ from lineage.common.file_names import safe_name
 from lineage.common.progress import track
 from lineage.data.annotation import CORNERS, read_xml
 from lineage.data.class_list import CLASS_LIST
-from lineage.data.findings import VOCFormatError
+from lineage.data.findings import ERROR, Finding, VOCFormatError, errors_of
 from lineage.data.layout import Layout, find_layout
 from lineage.data.mistakes import Mistakes
 from lineage.data.pictures import read_size
 from lineage.data.records import Box, Object, Picture, Records, Source, in_order
-from lineage.data.splits import missing_splits, whole_splits
+from lineage.data.splits import ALL, whole_splits
 from lineage.data.transfer import put_pictures
 from lineage.data.voc import VOCDataset, discover_classes
 
@@ -30,37 +30,43 @@ LEAST = Decimal("0.999999")  # pixels: less is a box narrower than one, and not 
 FLAGS = ("truncated", "occluded")  # of an object; only VOC has them
 
 
-def open_voc(path: Path, mistakes: Mistakes) -> Source:
-    """A folder in VOC layout.
+def open_voc(path: Path, mistakes: Mistakes, unannotated: str = "error", accept: Sequence[str] = ()) -> Source:
+    """A folder in VOC layout; without a list of pictures all are one split, "trainval".
 
+    Args:
+        unannotated: what a picture without an annotation is; see VOCDataset.
+        accept: kinds of finding (of :data:`~lineage.data.findings.ACCEPTABLE`) that are meant as they are.
     Raises:
         VOCFormatError: it is not.
     """
     layout = find_layout(path)
-    return Source("voc", path, (), (), lambda: _read(layout, mistakes))
+    return Source("voc", path, (), (), lambda: _read(layout, mistakes, unannotated, accept))
 
 
-def _read(layout: Layout, mistakes: Mistakes) -> Records:
+def _read(layout: Layout, mistakes: Mistakes, unannotated: str, accept: Sequence[str]) -> Records:
     """What :class:`VOCDataset` reads of every split; coordinates as they are written, where it took them so."""
     classes = discover_classes(layout)
-    lists = whole_splits(layout, classes)
-    if not lists:
-        raise VOCFormatError(missing_splits(layout)[0].message)
+    lists = whole_splits(layout, classes) or [ALL]
     pictures: dict[str, Picture] = {}
     splits: dict[str, list[str]] = {}
     unsaid: Counter[str] = Counter()
     bad: set[str] = set()
     for split in lists:
-        dataset = VOCDataset(layout.root, split, classes)
-        splits[split] = list(dataset.ids)
+        dataset = VOCDataset(layout.root, split, classes, unannotated)
+        splits[split if split != ALL else "trainval"] = list(dataset.ids)
         for index, name in track(enumerate(dataset.ids), f"annotations of {split}", len(dataset)):
             if name in pictures or name in bad:
                 continue
             try:
-                pictures[name] = _picture(dataset, index, unsaid)
+                errors = errors_of(dataset.annotation(index).findings)
             except VOCFormatError as error:
-                bad.add(name)
-                mistakes.add(str(error), skippable=True)
+                errors = [Finding("bad picture", ERROR, name, str(error))]
+            for finding in errors:
+                if finding.kind not in accept:
+                    bad.add(name)
+                    mistakes.add(finding.message, skippable=True)
+            if name not in bad:
+                pictures[name] = _picture(dataset, index, unsaid)
     mistakes.finish()
     others = len(layout.annotations.files) - len(pictures) - len(bad)
     if others > 0:

@@ -43,7 +43,7 @@ def open_yolo(path: Path, mistakes: Mistakes) -> Source | None:
 def _read(layout: Layout, mistakes: Mistakes) -> Records:
     config = layout.config
     if config.names_file is None:
-        if not mistakes:
+        if not mistakes.fatal:
             mistakes.add(f"{config.root}: {NO_NAMES}")
         mistakes.finish()
     pictures: dict[str, Picture] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lineage.common.file_names import is_picture
+from lineage.common.file_names import PICTURE_SUFFIXES, is_picture
 from lineage.data.mistakes import Mistakes, shown
 from lineage.data.records import SPLITS, is_file, split_name, unique_ids
 from lineage.data.yolo_config import Config, find_config, locate, read_lines
@@ -132,7 +132,7 @@ def _pictures(place: Path, config: Config, mistakes: Mistakes) -> Iterator[tuple
 
 def _check_labels(path: Path, layout: Layout, mistakes: Mistakes) -> None:
     if not layout.ids:
-        if not mistakes:
+        if not mistakes.fatal:
             mistakes.add(f"{path}: no picture is found in it")
         return
     if not layout.labels:
@@ -152,4 +152,5 @@ def _check_labels(path: Path, layout: Layout, mistakes: Mistakes) -> None:
     for folder, files in sorted(expected.items()):
         for file in sorted(set(folder.glob("*.txt")) - files):
             if _are_labels(file):
-                mistakes.add(f"{file}: the label file of no picture", skippable=True)
+                message = f"{file}: the label file of no picture ({', '.join(PICTURE_SUFFIXES)})"
+                mistakes.add(message, skippable=True)

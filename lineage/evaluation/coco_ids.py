@@ -38,10 +38,9 @@ class Places:
     def __init__(self, ids: Sequence[str], classes: Sequence[str], numbering: Numbering | None) -> None:
         self._classes, self._numbering = tuple(classes), numbering
         self._index = {_normal(name): index for index, name in enumerate(ids)}
-        self._by_last: dict[str, int | None] = {}  # by a name's last part; None where two pictures share it
-        for name, index in self._index.items():
-            last = name.rpartition("/")[2]
-            self._by_last[last] = None if last in self._by_last else index
+        self._by_last: dict[str, list[str]] = {}  # names by their last part
+        for name in self._index:
+            self._by_last.setdefault(name.rpartition("/")[2], []).append(name)
         self._placed = _place(numbering, ids, self._find) if numbering else {}
         self.labels_by_position = False
 
@@ -79,10 +78,8 @@ class Places:
             name = number
         if name is not None:
             if name not in self._classes:
-                meant = "is" if number in (None, name) else f"{number!r} is"
-                raise ResultFileError(
-                    f"{where}: category_id {meant} {name!r}, which is none of {', '.join(self._classes)}"
-                )
+                meant = f"{name!r}" if number in (None, name) else f"{number!r}, {name!r}"
+                raise ResultFileError(f"{where}: category_id is {meant}: none of {', '.join(self._classes)}")
             return self._classes.index(name) + 1
         counts = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= len(self._classes)
         if self._numbering is None and counts:
@@ -94,29 +91,27 @@ class Places:
         """Of labels that could only be taken by their order."""
         if self.labels_by_position:
             counted = ", ".join(f"{label} {name}" for label, name in enumerate(self._classes, start=1))
-            message = (
-                f"{file}: category_id is read by the order of the data's classes: {counted}; if it is another's, {SAY}"
-            )
-            warnings.warn(message, stacklevel=2)
+            order = f"category_id is read by the order of the data's classes: {counted}"
+            warnings.warn(f"{file}: {order}; if it is another's, {SAY}", stacklevel=2)
 
     def _unknown(self, number: Any) -> str:
         if not _is_id(number):
             return "not a whole number"
-        return (
-            f"which {self._numbering.file} does not have"
-            if self._numbering
-            else f"a number of some ground truth: {SAY}"
-        )
+        known = f"which {self._numbering.file} does not have" if self._numbering else ""
+        return known or f"a number of some ground truth: {SAY}"
 
     def _find(self, name: str) -> int | None:
-        """A picture by its file's name, with or without suffix and folders."""
+        """A picture by its file's name, with or without suffix, and with more or fewer folders than its id has.
+
+        train/1.jpg is not test/1, but images/test/1.jpg and 1.jpg are, if no other 1 is in the split.
+        """
         name = _normal(name.replace("\\", "/"))
         for one in (name, without_suffix(name)):
             if one in self._index:
                 return self._index[one]
-            index = self._by_last.get(one.rpartition("/")[2])
-            if index is not None:
-                return index
+            alike = [known for known in self._by_last.get(one.rpartition("/")[2], ()) if _ends(one, known)]
+            if len(alike) == 1:
+                return self._index[alike[0]]
         return None
 
 
@@ -139,6 +134,11 @@ def _place(numbering: Numbering, ids: Sequence[str], find: Any) -> dict[Id, int]
         some = f"{len(lacking)} of the split's {len(ids)} pictures ({lacking[0]}, ...)"
         warnings.warn(f"{numbering.file}: lacks {some}: what is in them counts as missed", stacklevel=3)
     return placed
+
+
+def _ends(a: str, b: str) -> bool:
+    """Whether one path is the end of the other."""
+    return f"/{a}".endswith(f"/{b}") or f"/{b}".endswith(f"/{a}")
 
 
 def _normal(name: str) -> str:

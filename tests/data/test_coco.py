@@ -212,6 +212,7 @@ WRONG = [
     (changed("images", 1, id=[2]), "images[1]: id is [2], not a whole number"),
     (changed("images", 1, file_name=3), "images[1] (id 2): file_name is 3, not the name of a picture"),
     (changed("images", 1, file_name="gone.png"), "images[1] (id 2): file_name 'gone.png': no such picture in "),
+    (changed("images", 1, file_name="labels.json"), "file_name 'labels.json': no picture that is read here (.jpg, "),
     (changed("images", 1, file_name="a.png"), "images[1] (id 2): file_name 'a.png': the same picture as "),
     (changed("images", 1, file_name="../b.png"), "file_name '../b.png': no such picture in "),
     (changed("images", 1, file_name="x" * 5000), "no such picture in "),

@@ -32,7 +32,20 @@ NAMES = st.one_of(
     ),
     st.text(LETTERS, min_size=1, max_size=12).map(str.strip).filter(bool),
 )
-IDS = ("a", "b.v1", "cam1/a", "cam1/images/c", "日本/é", "images/d", "labels/e", "train/f", "UPPER")
+IDS = (
+    "a",
+    "b.v1",
+    "cam1/a",
+    "cam1/images/c",
+    "日本/é",
+    "images/d",
+    "labels/e",
+    "train/f",
+    "UPPER",
+    "img (1)",
+    "img",
+    "a.png x",
+)
 SPLIT_CHOICES = ("trainval", "train", "val", "test", "hard_test", "夜")
 
 
@@ -57,7 +70,7 @@ def records(draw: st.DrawFn, folder: Path) -> Records:
     pictures = {}
     for number, name in enumerate(names):
         width, height = draw(st.integers(1, 50)), draw(st.integers(1, 50))
-        path = folder / f"{number}{draw(st.sampled_from(['.png', '.jpg', '.PNG']))}"
+        path = folder / f"{number}{draw(st.sampled_from(['.png', '.jpg', '.PNG', '.tif']))}"
         Image.new("RGB", (width, height)).save(path, format="PNG")
         objects = []
         for _ in range(draw(st.integers(0, 3))):
@@ -300,3 +313,28 @@ def test_small_things() -> None:
     splits = {"train": ("a", "b"), "val": ("b", "c")}
     assert with_trainval(Records((), {}, splits)).splits == {"trainval": ("a", "b", "c"), **splits}
     assert with_trainval(Records((), {}, {"val": ("a",)})).splits == {"val": ("a",)}
+
+
+def test_boxes_of_a_picture_of_another_size_are_not_taken_for_right(
+    make_voc: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_voc({"a": [("ape", (1, 1, 9, 9))], "b": [("ape", (1, 1, 9, 9))]})
+    file = root / "Annotations" / "b.xml"
+    file.write_text(file.read_text().replace(">40<", ">80<").replace(">30<", ">60<"))
+    with pytest.raises(FormatError, match=r"b\.xml: size says 80 x 60, the picture is 40 x 30"):
+        convert(root, tmp_path / "out", "coco")
+    with pytest.warns(UserWarning, match="size says 80 x 60"):
+        convert(root, tmp_path / "out", "coco", accept=("size differs",))
+    assert read(tmp_path / "out").pictures["b"].objects == (Object("ape", (0.0, 0.0, 9.0, 9.0)),)
+
+
+def test_a_voc_folder_without_a_list_is_one_split(make_voc: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_voc({"b": [("ape", (1, 1, 9, 9))], "a": [("ape", (2, 2, 9, 9))], "c": []})
+    shutil.rmtree(root / "ImageSets")
+    (root / "Annotations" / "c.xml").unlink()
+    with pytest.raises(FormatError, match=r"c\.xml: no such annotation"):
+        convert(root, tmp_path / "out", "coco")
+    convert(root, tmp_path / "out", "coco", unannotated="negative")
+    assert read(tmp_path / "out").splits == {"trainval": ("a", "b", "c")}
+    convert(root, tmp_path / "annotated", "coco", unannotated="skip")
+    assert read(tmp_path / "annotated").splits == {"trainval": ("a", "b")}

@@ -76,11 +76,11 @@ def test_classes_by_their_ground_truth_or_name(
 @pytest.mark.parametrize(
     ("entry", "numbering", "message"),
     [
-        ({"category_id": 6}, TRUTH, "here: category_id 6 is 'cog', which is none of bolt, nut"),
+        ({"category_id": 6}, TRUTH, "here: category_id is 6, 'cog': none of bolt, nut"),
         ({"category_id": 1}, TRUTH, r"here: category_id is 1, which gt\.json does not have"),
         ({"category_id": 0}, None, "here: category_id is 0, a number of some ground truth"),
         ({"category_id": 3}, None, "here: category_id is 3, a number of some ground truth"),
-        ({"category_id": "cog"}, None, "here: category_id is 'cog', which is none of bolt, nut"),
+        ({"category_id": "cog"}, None, "here: category_id is 'cog': none of bolt, nut"),
         ({"category_id": None}, TRUTH, "here: category_id is None, not a whole number"),
         ({"category_id": True}, None, "here: category_id is True, not a whole number"),
     ],
@@ -100,10 +100,13 @@ def test_labels_by_their_order_only_with_a_warning() -> None:
 
 
 def test_a_name_that_two_pictures_share_is_nobodys() -> None:
-    found = Places(["a/1", "b/1"], CLASSES, None)
+    found = Places(["a/1", "b/1", "c/2"], CLASSES, None)
     assert found.picture({"image_id": "b/1.jpg"}, "here") == 1
     with pytest.raises(ResultFileError, match="'1', which is no picture"):
         found.picture({"image_id": "1"}, "here")
+    with pytest.raises(ResultFileError, match=r"'other/2\.jpg', which is no picture"):
+        found.picture({"image_id": "other/2.jpg"}, "here")
+    assert [found.picture({"image_id": name}, "here") for name in ("2.jpg", "images/c/2.jpg")] == [2, 2]
 
 
 def test_a_ground_truth_of_other_pictures() -> None:
