@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage import cli
+
+if TYPE_CHECKING:
+    from lineage.data.voc import VOCDataset
 
 app = cli.new_app()
 
@@ -27,6 +31,9 @@ def main(
     ground_truth: Annotated[
         Path | None, typer.Option(help="of COCO results: the JSON whose picture and category ids they use")
     ] = None,
+    unannotated: cli.Unannotated = "error",
+    skip_bad: cli.SkipBad = False,
+    accept: cli.Accept = None,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:
@@ -37,18 +44,30 @@ def main(
 
     console = Console()
     with cli.command(console):
+        from lineage.data.catalogue import open_dataset
+        from lineage.data.voc import UNANNOTATED
         from lineage.evaluation.coco import evaluate_coco
         from lineage.evaluation.errors import analyse_errors
         from lineage.evaluation.voc import evaluate_voc
-        from lineage.experiments.options import default_cache, pick_device
+        from lineage.experiments.checking import checked
+        from lineage.experiments.checkpoints import load_detector
+        from lineage.experiments.options import default_cache, names_in, one_of, pick_device
 
-        cache = cache or default_cache()
+        cache, where = cache or default_cache(), pick_device(device)
+        one_of("--unannotated", unannotated, UNANNOTATED)
         if ground_truth is not None and (model.is_dir() or model.suffix.lower() != ".json"):
             raise ValueError(f"--ground-truth: is for COCO results (.json), and {model} is none")
-        if model.is_dir() or model.suffix.lower() == ".json":
-            dataset, detections = _read(model, data, split, ground_truth, cache)
+        detector = None if model.is_dir() or model.suffix.lower() == ".json" else load_detector(model)[0]
+        classes = None if detector is None else detector.classes
+        dataset = open_dataset(data, split, cache / "data", classes, unannotated=unannotated)
+        say, accepted = partial(console.print, **cli.PLAIN), names_in("--accept", accept) or ()
+        (dataset,) = checked(
+            [dataset], say, data=data, cache=cache, skip_bad=skip_bad, accept=accepted, learns=False
+        )  # fmt: skip
+        if detector is None:
+            detections = _read(model, dataset, data, ground_truth)
         else:
-            dataset, detections = _detect(model, data, split, pick_device(device), cache)
+            detections = _detect(detector.to(where), dataset, cache)
         targets = [dataset.target(i) for i in range(len(dataset))]
         eleven, area = (
             evaluate_voc(detections, targets, len(dataset.classes), use_11_point=points) for points in (True, False)
@@ -68,44 +87,35 @@ def main(
             console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", highlight=False)
 
 
-def _read(
-    results: Path, data: str, split: str, ground_truth: Path | None, cache: Path
-) -> tuple[Any, list[dict[str, Any]]]:
-    """The split, and what others found in its pictures."""
-    from lineage.data.catalogue import open_dataset
+def _read(results: Path, dataset: VOCDataset, data: str, ground_truth: Path | None) -> list[dict[str, Any]]:
+    """What others found in the pictures of the split."""
     from lineage.data.coco_json import read_numbers
     from lineage.data.convert import coco_file
     from lineage.data.pictures import read_size
     from lineage.evaluation.coco_ids import Numbering
     from lineage.evaluation.result_files import GROUND_TRUTH, corners_for_sizes, read_coco, read_comp4
 
-    dataset = open_dataset(data, split, cache / "data")
     if results.is_dir():
-        return dataset, read_comp4(results, dataset.ids, dataset.classes, split)
+        return read_comp4(results, dataset.ids, dataset.classes, dataset.split)
     beside = results.with_name(GROUND_TRUTH)  # as this command writes it
-    truth = ground_truth or (beside if beside.is_file() else coco_file(Path(data), split))
+    truth = ground_truth or (beside if beside.is_file() else coco_file(Path(data), dataset.split))
     numbering = Numbering(str(truth), *read_numbers(truth)) if truth else None
     detections = read_coco(results, dataset.ids, dataset.classes, numbering)
     sizes = {i: read_size(dataset.image_path(i)) for i, found in enumerate(detections) if len(found["boxes"])}
     doubt = corners_for_sizes(detections, sizes)
     if doubt:
         warnings.warn(f"{results.name}: {doubt}", stacklevel=2)
-    return dataset, detections
+    return detections
 
 
-def _detect(model: Path, data: str, split: str, device: Any, cache: Path) -> tuple[Any, list[dict[str, Any]]]:
-    """The split, and what a trained detector finds in its pictures."""
-    from lineage.data.catalogue import open_dataset
-    from lineage.experiments.checkpoints import load_detector
+def _detect(detector: Any, dataset: VOCDataset, cache: Path) -> list[dict[str, Any]]:
+    """What a trained detector finds in the pictures of the split."""
     from lineage.experiments.detections import detect_all
     from lineage.experiments.training import proposals_by
 
-    detector, _ = load_detector(model)
-    detector.to(device)
-    dataset = open_dataset(data, split, cache / "data", classes=detector.classes)
     settings = getattr(detector.recipe, "proposals", None)
     regions = proposals_by(settings, dataset, cache) if settings else None
-    return dataset, detect_all(detector, dataset, regions, "detect")
+    return detect_all(detector, dataset, regions, "detect")
 
 
 def _error_table(errors: Any) -> Any:

@@ -90,7 +90,7 @@ def test_a_subset_of_the_classes_leaves_the_others_alone(data):
     assert result.exit_code == 0, result.output
     assert load_detector(out)[0].classes == ("bolt",)
     misspelt, said, _ = learn(data, "--classes", "blot")
-    assert misspelt.exit_code == 1 and "class 'blot': no annotation has an object of it" in said
+    assert misspelt.exit_code == 1 and "nothing to learn: no picture has an object of 'blot'" in said
 
 
 def test_a_class_with_a_comma_and_one_with_a_slash(data):

@@ -62,7 +62,7 @@ def check(
     Args:
         splits: by name, with one class list. learnt, tested: which of them is learnt from, and which tested on.
         cache: where it is kept which pictures could be decoded, so that a second check decodes none; or None.
-        stated: the classes were asked for by name, so one without any object is a mistake.
+        stated: the classes were asked for by name: one without any object may be misspelt.
     """
     report = Report(classes=next(iter(splits.values())).classes)
     known: dict[str, Annotation] = {}
@@ -172,7 +172,7 @@ def _check_classes(
     everywhere = {one.name for found in objects.values() for _, one in found}
     for name in report.classes:
         if name not in everywhere and stated:
-            report.add("class without objects", ERROR, name, f"class {name!r}: no annotation has an object of it")
+            report.add("class without objects", WARNING, name, f"class {name!r}: no annotation has an object of it")
         elif usable[name] == 0 and usable:
             why = f"class {name!r}: {learnt} has no object of it that is not marked difficult: it cannot be learnt"
             report.add("class not in training", WARNING, name, why)
@@ -181,6 +181,7 @@ def _check_classes(
             report.add("class not in test", WARNING, name, why)
     if not usable:
         what = "every object is marked difficult" if objects[learnt] else "no picture has an object"
+        what += f" of {', '.join(map(repr, report.classes))}" if stated else ""
         report.add("nothing to learn", ERROR, f"{learnt}.txt", f"{learnt}: nothing to learn: {what}")
     alike: dict[str, list[str]] = {}
     for name in report.classes:

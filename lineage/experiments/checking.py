@@ -1,8 +1,10 @@
-"""The pictures of an experiment, looked at before any work is done on them."""
+"""Pictures and annotations, looked at before any work is done on them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 from lineage.data.check import Report, check
 from lineage.data.findings import DatasetError, errors_of
@@ -15,49 +17,73 @@ BAD_LISTED = 5  # pictures left out that are named
 def checked_datasets(experiment: Experiment, say: Say) -> tuple[VOCDataset, VOCDataset]:
     """The training and the test split, after a check of both; raises as :func:`checked`."""
     train, test = experiment.datasets()
-    learnt, tested = checked(experiment, [train, test], say)
+    learnt, tested = checked_for(experiment, [train, test], say)
     return learnt, tested
 
 
-def checked(experiment: Experiment, datasets: list[VOCDataset], say: Say) -> list[VOCDataset]:
-    """The splits, the one to learn from first; without their bad pictures where the experiment says so.
+def checked_for(experiment: Experiment, datasets: Sequence[VOCDataset], say: Say) -> list[VOCDataset]:
+    """An experiment's splits as :func:`checked`, those that are drawn here excepted."""
+    if experiment.data == "shapes":
+        return list(datasets)
+    return checked(
+        datasets, say, data=experiment.data, cache=experiment.cache, skip_bad=experiment.skip_bad,
+        accept=experiment.accept, stated=experiment.classes is not None,
+    )  # fmt: skip
 
+
+def checked(
+    datasets: Sequence[VOCDataset],
+    say: Say,
+    *,
+    data: str,
+    cache: Path,
+    skip_bad: bool = False,
+    accept: Sequence[str] = (),
+    stated: bool = False,
+    learns: bool = True,
+) -> list[VOCDataset]:
+    """One split, or the one to learn from and the one to test on; without their bad pictures where that is wanted.
+
+    Args:
+        data: what the user calls the data. skip_bad: leave pictures out that are unusable, instead of stopping.
+        accept, stated: as of :meth:`~lineage.data.check.Report.accept` and :func:`~lineage.data.check.check`.
+        learns: the first is to be learnt from: then it needs objects.
     Raises:
         DatasetError: everything that is wrong with them, at once.
     """
-    if experiment.data == "shapes":  # drawn here
-        return datasets
-    report = _report(experiment, datasets)
-    if experiment.skip_bad and report.bad:
-        whole = datasets
-        datasets = [dataset.without(report.bad) for dataset in whole]
-        for before, after in zip(whole, datasets):
-            if len(after) < len(before):
-                bad = [name for name in before.ids if name in report.bad]
-                listed = ", ".join(bad[:BAD_LISTED]) + (", ..." if len(bad) > BAD_LISTED else "")
-                say(f"--skip-bad: {before.split}: {len(bad)} of {len(before)} pictures are left out: {listed}")
-        report = _report(experiment, datasets)
+
+    def look(at: Sequence[VOCDataset]) -> Report:
+        splits = {dataset.split: dataset for dataset in at}
+        report = check(splits, at[0].split, at[1].split if len(at) > 1 else None, cache / "checks", stated=stated)
+        report.accept(accept)
+        if not learns:
+            report.findings = [finding for finding in report.findings if finding.kind != "nothing to learn"]
+        return report
+
+    chosen = list(datasets)
+    report = look(chosen)
+    if skip_bad and report.bad:
+        chosen = [_without_bad(dataset, report, say) for dataset in datasets]
+        report = look(chosen)
     wrong = errors_of(report.findings)
     if wrong:
-        raise DatasetError(wrong, _advice(experiment, report, wrong))
-    warned = Counter(finding.kind for finding in report.findings)
-    if warned:
-        listed = ", ".join(f"{kind} ({count})" for kind, count in warned.most_common())
-        say(f"checked {report.pictures} pictures; odd: {listed}; python -m lineage.check {experiment.data} says more")
-    for dataset in datasets:
+        advice = f"`python -m lineage.check {data}` shows all that is wrong"
+        if report.bad:
+            advice += f"; --skip-bad goes on without {len(report.bad)} of {report.pictures} pictures"
+        raise DatasetError(wrong, advice)
+    odd = Counter(finding.kind for finding in report.findings)
+    if odd:
+        listed = ", ".join(f"{kind} ({count})" for kind, count in odd.most_common())
+        say(f"checked {report.pictures} pictures; odd: {listed}; python -m lineage.check {data} says more")
+    for dataset in chosen:
         dataset.quiet = True
-    return datasets
+    return chosen
 
 
-def _report(experiment: Experiment, datasets: list[VOCDataset]) -> Report:
-    splits = {dataset.split: dataset for dataset in datasets}
-    learnt, tested = datasets[0].split, datasets[1].split if len(datasets) > 1 else None
-    report = check(splits, learnt, tested, experiment.cache / "checks", stated=experiment.classes is not None)
-    report.accept(experiment.accept)
-    return report
-
-
-def _advice(experiment: Experiment, report: Report, wrong: list) -> str:
-    advice = f"`python -m lineage.check {experiment.data}` shows all that is wrong"
-    bad = len(report.bad)
-    return advice + (f"; --skip-bad goes on without {bad} of {report.pictures} pictures" if bad else "")
+def _without_bad(dataset: VOCDataset, report: Report, say: Say) -> VOCDataset:
+    bad = [name for name in dataset.ids if name in report.bad]
+    if not bad:
+        return dataset
+    listed = ", ".join(bad[:BAD_LISTED]) + (", ..." if len(bad) > BAD_LISTED else "")
+    say(f"--skip-bad: {dataset.split}: {len(bad)} of {len(dataset)} pictures are left out: {listed}")
+    return dataset.without(bad)

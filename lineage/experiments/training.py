@@ -15,7 +15,7 @@ from lineage.common.running import Listen, Running
 from lineage.data.decoded import share_memory
 from lineage.data.proposals import cached_proposals
 from lineage.data.voc import VOCDataset
-from lineage.experiments.checking import checked
+from lineage.experiments.checking import checked_for
 from lineage.experiments.checkpoints import load_detector, save_detector
 from lineage.experiments.curves import curves_file, write_curves
 from lineage.experiments.experiment import Experiment, Say
@@ -143,7 +143,7 @@ def train_alone(experiment: Experiment, generation: str, seed: int, say: Say, li
         refuse_unmeasurable(generation, getattr(experiment.recipe_of(generation), "procedure", None))
     train = experiment.training_set()
     measured = [experiment.validation_set(train.classes)] if experiment.validate_every else []
-    train, *measured = checked(experiment, [train, *measured], say)
+    train, *measured = checked_for(experiment, [train, *measured], say)
     proposals = None if generation_of(generation).proposes else region_proposals(experiment, train)
     held_out = None
     if measured:
