@@ -23,6 +23,7 @@ from lineage.data.voc import VOCDataset, discover_classes
 STRIDE = 16  # pixels: of the backbones' feature maps
 IN_PARALLEL_FROM = 500  # pictures: fewer are read before processes have started
 CHUNK = 64
+Objects = list[tuple[str, Object]]  # of a split: file and object
 
 
 @dataclass
@@ -55,18 +56,23 @@ class Report:
 
 
 def check(
-    splits: Mapping[str, VOCDataset], learnt: str, tested: str | None, cache: Path | None, *, stated: bool = False
+    splits: Mapping[str, VOCDataset],
+    learnt: str | None,
+    tested: str | None,
+    cache: Path | None,
+    *,
+    stated: bool = False,
 ) -> Report:
     """Look at every picture and annotation of the splits, and at what only all together show.
 
     Args:
-        splits: by name, with one class list. learnt, tested: which of them is learnt from, and which tested on.
+        splits: by name, with one class list. learnt, tested: which of them is learnt from, and which tested on, if any.
         cache: where it is kept which pictures could be decoded, so that a second check decodes none; or None.
         stated: the classes were asked for by name: one without any object may be misspelt.
     """
     report = Report(classes=next(iter(splits.values())).classes)
     known: dict[str, Annotation] = {}
-    objects: dict[str, list[tuple[str, Object]]] = {}
+    objects: dict[str, Objects] = {}
     unreadable = _unreadable(_pictures(splits, report), cache)
     for name, dataset in splits.items():
         report.findings += dataset.split_findings
@@ -82,9 +88,15 @@ def check(
     every = {(file, one.number): one for mine in objects.values() for file, one in mine}
     for one in every.values():
         report.sides.setdefault(one.name, []).append((one.box[2] - one.box[0], one.box[3] - one.box[1]))
-    _check_classes(report, objects, learnt, tested, stated)
+    if stated:
+        _check_stated(report, objects)
+    if learnt is not None:
+        _check_learnable(report, objects, learnt, stated)
+    if tested is not None:
+        _check_testable(report, objects[tested], tested)
+    _check_spelling(report)
     _check_sizes(report, every)
-    if tested is not None and tested in splits:
+    if learnt is not None and tested is not None:
         _check_leaks(report, splits[learnt], splits[tested])
     _check_lonely_annotations(report, next(iter(splits.values())))
     return report
@@ -161,28 +173,40 @@ def _look(dataset: VOCDataset, index: int, unreadable: Mapping[Path, str], repor
     return annotation
 
 
-def _check_classes(
-    report: Report,
-    objects: Mapping[str, list[tuple[str, Object]]],
-    learnt: str,
-    tested: str | None,
-    stated: bool,
-) -> None:
+def _check_stated(report: Report, objects: Mapping[str, Objects]) -> None:
+    everywhere = {one.name for found in objects.values() for _, one in found}
+    for name in report.classes:
+        if name not in everywhere:
+            report.add("class without objects", WARNING, name, f"class {name!r}: no annotation has an object of it")
+
+
+def _check_learnable(report: Report, objects: Mapping[str, Objects], learnt: str, stated: bool) -> None:
     usable = Counter(one.name for _, one in objects[learnt] if not one.difficult)
     everywhere = {one.name for found in objects.values() for _, one in found}
     for name in report.classes:
-        if name not in everywhere and stated:
-            report.add("class without objects", WARNING, name, f"class {name!r}: no annotation has an object of it")
-        elif usable[name] == 0 and usable:
+        if usable and usable[name] == 0 and name in everywhere:
             why = f"class {name!r}: {learnt} has no object of it that is not marked difficult: it cannot be learnt"
             report.add("class not in training", WARNING, name, why)
-        elif tested in report.objects and report.objects[tested][name] == 0:
-            why = f"class {name!r}: {tested} has no object of it, so it has no average precision"
-            report.add("class not in test", WARNING, name, why)
     if not usable:
         what = "every object is marked difficult" if objects[learnt] else "no picture has an object"
         what += f" of {', '.join(map(repr, report.classes))}" if stated else ""
         report.add("nothing to learn", ERROR, f"{learnt}.txt", f"{learnt}: nothing to learn: {what}")
+
+
+def _check_testable(report: Report, objects: Objects, tested: str) -> None:
+    there = {one.name for _, one in objects}
+    known = {
+        finding.file
+        for finding in report.findings
+        if finding.kind in ("class without objects", "class not in training")
+    }
+    for name in report.classes:
+        if name not in there and name not in known:
+            why = f"class {name!r}: {tested} has no object of it, so it has no average precision"
+            report.add("class not in test", WARNING, name, why)
+
+
+def _check_spelling(report: Report) -> None:
     alike: dict[str, list[str]] = {}
     for name in report.classes:
         alike.setdefault(" ".join(name.casefold().replace("_", " ").replace("-", " ").split()), []).append(name)

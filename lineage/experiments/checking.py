@@ -47,17 +47,16 @@ def checked(
     Args:
         data: what the user calls the data. skip_bad: leave pictures out that are unusable, instead of stopping.
         accept, stated: as of :meth:`~lineage.data.check.Report.accept` and :func:`~lineage.data.check.check`.
-        learns: the first is to be learnt from: then it needs objects.
+        learns: the first is to be learnt from, so it needs objects; False: it is tested on.
     Raises:
         DatasetError: everything that is wrong with them, at once.
     """
 
     def look(at: Sequence[VOCDataset]) -> Report:
         splits = {dataset.split: dataset for dataset in at}
-        report = check(splits, at[0].split, at[1].split if len(at) > 1 else None, cache / "checks", stated=stated)
+        learnt, tested = (at[0].split if learns else None), (at[-1].split if len(at) > 1 or not learns else None)
+        report = check(splits, learnt, tested, cache / "checks", stated=stated)
         report.accept(accept)
-        if not learns:
-            report.findings = [finding for finding in report.findings if finding.kind != "nothing to learn"]
         return report
 
     chosen = list(datasets)
