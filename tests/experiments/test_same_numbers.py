@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
-from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from procedures import PROCEDURES, STEPS, learn
 
-from lineage.backbones import build_backbone
 from lineage.common.augment import Augmentation
 from lineage.common.running import Running
-from lineage.common.sampling import seeded_generator
-from lineage.data.shapes import ensure_shapes
-from lineage.data.voc import VOCDataset
-from lineage.experiments.generations import build_detector, named_recipe, train_detector
-from lineage.rcnn.finetune import finetune
-from lineage.sppnet.train import finetune_fc
-
-STEPS = 3
-PROCEDURES = ("rcnn", "sppnet", "fast_rcnn", "joint", "alternating")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> VOCDataset:
-    return VOCDataset(ensure_shapes(tmp_path_factory.mktemp("shapes"), trainval=6, test=1), "trainval")
-
-
-@pytest.fixture(scope="module")
-def proposals(pictures) -> list[Tensor]:
-    """Boxes near each object, and boxes anywhere."""
-    found = []
-    for index in range(len(pictures)):
-        image, target = pictures[index]
-        limits = torch.tensor(image.shape[1:]).flip(0).repeat(2).float()
-        generator = seeded_generator(7, index)
-        near = target["boxes"].repeat(12, 1)
-        near = near + torch.randn(near.shape, generator=generator) * 6
-        corners = torch.rand(60, 2, generator=generator) * (limits[:2] - 60)
-        anywhere = torch.cat([corners, corners + 20 + torch.rand(60, 2, generator=generator) * 40], dim=1)
-        found.append(torch.cat([near, anywhere]).clamp(min=0).minimum(limits))
-    return found
-
-
-def recipe_of(procedure: str, augmentation: Augmentation | None):
-    generation = procedure if procedure in ("rcnn", "sppnet", "fast_rcnn") else "faster_rcnn"
-    recipe = named_recipe(generation, "quick")
-    if augmentation and generation != "sppnet":
-        recipe = dataclasses.replace(recipe, augmentation=augmentation)
-    if generation == "faster_rcnn":
-        recipe = dataclasses.replace(recipe, procedure=procedure)
-    for name in ("finetune", "solver", "rpn_solver", "head_solver"):
-        if hasattr(recipe, name):
-            recipe = dataclasses.replace(recipe, **{name: getattr(recipe, name).shortened(STEPS)})
-    return generation, recipe
-
-
-def learn(procedure, pictures, proposals, work: Path, running: Running, augmentation: Augmentation | None = None):
-    """The steps alone, of R-CNN and SPP-net without what follows them: each loss's curve, and the weights."""
-    work.mkdir(exist_ok=True)
-    generation, recipe = recipe_of(procedure, augmentation)
-    detector = build_detector(generation, build_backbone("tiny", seed=0), pictures.classes, recipe)
-    if generation == "rcnn":
-        path = work / "s.safetensors"
-        net = detector.backbone
-        curves = finetune(net, pictures, proposals, recipe, seed=0, resume=path, running=running).curves
-    elif generation == "sppnet":
-        curves = finetune_fc(detector, pictures, proposals, 0, work / "s.safetensors", running).curves
-    else:
-        curves = train_detector(detector, pictures, proposals, seed=0, work_dir=work, running=running).curves
-    return curves, detector.state_dict()
-
-
-@pytest.fixture
-def two_threads():
-    """Here; a worker has one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
-
 
 EVERYTHING = Augmentation(colour=0.3, scale=1.3, vertical=True)  # with resizing and means, which threads would change
 
