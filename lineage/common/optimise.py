@@ -214,7 +214,9 @@ def _step(
             optimiser.zero_grad(set_to_none=True)
         (values.sum() / count).backward()
     if solver.clip is not None:
-        nn.utils.clip_grad_norm_([p for module in modules for p in module.parameters()], solver.clip)
+        # A layer that was frozen since may have kept a gradient.
+        learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+        nn.utils.clip_grad_norm_(learning, solver.clip)
     with uninterrupted():  # or a run that goes on would take half of a step, or all of it, twice
         optimiser.step()
         history.add(sums)

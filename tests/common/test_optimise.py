@@ -1,4 +1,7 @@
 import math
+import signal
+import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from lineage.common.history import History
 from lineage.common.loading import images_of_step
 from lineage.common.optimise import Solver, TrainingError, make_optimiser, optimise
 from lineage.common.resume import run_once
+from lineage.common.running import Running, Validation
 
 SGD = Solver("sgd", learning_rate=0.1, steps=20, images_per_step=2, weight_decay=1e-3)
 ADAMW = Solver("adamw", learning_rate=0.01, steps=20, images_per_step=2, weight_decay=0.1, decay="cosine", warmup=3)
@@ -211,6 +215,208 @@ def test_frozen_parameters_are_left_out_of_the_optimiser():
 def test_an_unknown_optimiser_is_refused_by_name():
     with pytest.raises(ValueError, match="optimiser 'adam' is neither 'sgd' nor 'adamw'"):
         make_optimiser([network()], Solver("adam", 0.1, steps=1, images_per_step=1, weight_decay=0.0))
+
+
+# ---- several minibatches a step -----------------------------------------------------------------
+
+
+def load_noisy(*, indices, generator):
+    return DATA[indices] + 0.1 * torch.rand(len(indices), 4, generator=generator)
+
+
+def losses_of_noisy(model):
+    def losses_of(x, generator):
+        noise = torch.rand(len(x), 4, generator=generator)  # the losses draw as well
+        return {
+            "fit": (model(x) - (x + noise).sum(dim=1, keepdim=True)).square().mean(),
+            "small": model(x).abs().mean(),
+        }
+
+    return losses_of
+
+
+@pytest.mark.parametrize("solver", [SGD, ADAMW])
+def test_minibatches_that_are_accumulated_are_one_of_their_size(solver):
+    """Means over pictures: the same up to rounding, draws included."""
+    whole, parts = network(), network()
+    solvers = replace(solver, images_per_step=6), replace(solver, images_per_step=2, accumulate=3)
+    expected, found = (
+        optimise([model], losses_of_noisy(model), len(DATA), one, seed=3, label="t", load=load_noisy)
+        for model, one in zip((whole, parts), solvers)
+    )
+    assert solvers[0].pictures == solvers[1].pictures == 20 * 6
+    for name, values in expected.losses.items():
+        torch.testing.assert_close(found.losses[name], values, rtol=1e-4, atol=1e-6)
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+    other = network()
+    optimise([other], losses_of_noisy(other), len(DATA), replace(solver, images_per_step=2), seed=3, label="t",
+             load=load_noisy)  # fmt: skip
+    assert not torch.allclose(other.state_dict()["1.weight"], whole.state_dict()["1.weight"], atol=1e-3)
+
+
+def test_a_shortened_schedule_accumulates_as_before():
+    assert replace(SGD, accumulate=4, amp="bf16").shortened(5) == replace(SGD, accumulate=4, amp="bf16", steps=5)
+
+
+# ---- mixed precision ----------------------------------------------------------------------------
+
+
+def test_bf16_multiplies_in_bfloat16_and_keeps_float32_weights():
+    """With inputs that bfloat16 cannot hold the first loss is near float32's, and not it."""
+    losses, seen = {}, []
+    for amp in (None, "bf16"):
+        model = network()
+
+        def losses_of(indices, generator, model=model):
+            out = model(DATA[indices])
+            seen.append(out.dtype)
+            return {"fit": (out.float() - 1).square().mean()}
+
+        losses[amp] = optimise([model], losses_of, len(DATA), replace(SGD, amp=amp), seed=3, label="t").losses["fit"]
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert seen == [torch.float32] * 20 + [torch.bfloat16] * 20
+    assert losses["bf16"][0] != losses[None][0]
+    torch.testing.assert_close(losses["bf16"], losses[None], rtol=0.05, atol=0.01)
+
+
+def test_another_precision_is_refused_by_name():
+    with pytest.raises(ValueError, match="amp 'fp8' is neither None nor 'bf16'"):
+        optimise([network()], losses_for(network()), 7, replace(SGD, amp="fp8"), seed=0, label="t")
+
+
+# ---- looking on ---------------------------------------------------------------------------------
+
+
+SCORES = {4: 0.5, 8: 0.7, 12: 0.7, 16: 0.2, 20: 0.6}  # after so many of SGD's 20 steps
+
+
+class Scores:
+    """A validation that is told what to find, and remembers the weights it was shown."""
+
+    def __init__(self, model, interrupt_at=None, scores=SCORES, keep_best=True):
+        self.model, self.waiting, self.interrupt_at = model, list(scores.items()), interrupt_at
+        self.seen = {}
+        self.validation = Validation(4, self.measure, keep_best)
+
+    def measure(self):
+        step, score = self.waiting[0]
+        self.seen[step] = state_of(self.model)
+        if step == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.waiting.pop(0)
+        return score
+
+
+def validated(tmp_path, **options):
+    model = network()
+    scores = Scores(model, **options)
+    history = optimise(
+        [model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=tmp_path / "s.safetensors",
+        running=Running(validation=scores.validation),
+    )  # fmt: skip
+    return model, scores, history
+
+
+def test_the_weights_of_the_first_highest_score_come_out(tmp_path):
+    model, scores, history = validated(tmp_path)
+    assert history.validation == SCORES and (history.best, history.kept) == (8, 8)
+    assert all(torch.equal(tensor, scores.seen[8][name]) for name, tensor in state_of(model).items())
+    assert not torch.equal(scores.seen[8]["1.weight"], scores.seen[20]["1.weight"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_measuring_changes_nothing_where_the_last_weights_are_kept(tmp_path):
+    unseen = network()
+    optimise([unseen], losses_for(unseen), len(DATA), SGD, seed=3, label="t")
+    model, _, history = validated(tmp_path, keep_best=False)
+    assert history.validation == SCORES and history.kept is None
+    assert all(torch.equal(tensor, unseen.state_dict()[name]) for name, tensor in state_of(model).items())
+
+
+@pytest.mark.parametrize("at", [4, 12, 20])
+def test_a_run_that_is_interrupted_while_it_measures_measures_again(tmp_path, at):
+    whole, _, expected = validated(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        validated(tmp_path, interrupt_at=at)
+    rest = {step: score for step, score in SCORES.items() if step >= at}
+    model, scores, history = validated(tmp_path, scores=rest)
+    assert list(scores.seen) == list(rest)
+    assert (history.validation, history.kept) == (expected.validation, expected.kept)
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in state_of(model).items())
+
+
+def test_a_run_that_was_killed_finds_the_best_weights_of_its_state(tmp_path):
+    """Killed after better weights were written and before the state was: those of the state are still there."""
+    with pytest.raises(KeyboardInterrupt):
+        validated(tmp_path, interrupt_at=8)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(kept) == ["s.best-4.safetensors", "s.safetensors"]
+    with pytest.raises(KeyboardInterrupt):
+        validated(tmp_path, interrupt_at=12, scores={k: v for k, v in SCORES.items() if k >= 8})
+    (tmp_path / "s.safetensors").write_bytes(kept["s.safetensors"])  # the older state, and the newer best
+    (tmp_path / "s.best-4.safetensors").write_bytes(kept["s.best-4.safetensors"])
+    model, scores, history = validated(tmp_path, scores={8: 0.1, 12: 0.2, 16: 0.2, 20: 0.3})
+    assert history.kept == 4
+    assert not any(torch.equal(state["1.weight"], model[1].weight) for state in scores.seen.values())
+
+
+def test_whoever_listens_hears_of_every_step(tmp_path):
+    heard, model = [], network()
+    history = optimise(
+        [model], losses_for(model), len(DATA), SGD, seed=3, label="toy", resume=tmp_path / "s.safetensors",
+        running=Running(listen=lambda *what: heard.append(what), validation=Scores(model).validation),
+    )  # fmt: skip
+    assert [(label, step) for label, step, _ in heard] == [("toy", step) for step in range(1, 21)]
+    assert [values.get("mAP") for _, _, values in heard] == [SCORES.get(step) for step in range(1, 21)]
+    assert [values["fit"] for _, _, values in heard] == history.losses["fit"].tolist()
+    assert heard[-1][2]["learning rate"] == SGD.learning_rate
+
+
+def test_the_wait_for_pictures_is_counted_over_interruptions(tmp_path):
+    def slowly(*, indices, generator):
+        time.sleep(0.01)
+        return indices
+
+    model, path = network(), tmp_path / "s.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        optimise([model], losses_for(model, 10), len(DATA), SGD, seed=3, label="t", load=slowly, resume=path)
+    history = optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", load=slowly, resume=path)
+    assert history.wait_seconds >= 20 * 0.01
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_never_takes_half_a_step(tmp_path, monkeypatch, moment):
+    """Pressed while the weights move: the step counts as taken, and is not taken again."""
+    straight, model, path = network(), network(), tmp_path / "s.safetensors"
+    optimise([straight], losses_for(straight), len(DATA), SGD, seed=3, label="t")
+    step, calls = torch.optim.SGD.step, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 7 and moment == "before":
+            signal.raise_signal(signal.SIGINT)
+        step(self, *arguments)
+        if len(calls) == 7 and moment == "after":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=path)
+    optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=path)
+    assert len(calls) == 20
+    assert all(torch.equal(tensor, straight.state_dict()[name]) for name, tensor in state_of(model).items())
+
+
+def test_a_layer_that_was_frozen_does_not_count_in_the_gradients_norm():
+    """As in step 4 of Faster R-CNN's 4: its convolutions have kept gradients of step 2."""
+    solver = Solver("sgd", 1.0, steps=1, images_per_step=1, weight_decay=0.0, momentum=0.0, clip=0.5)
+    model, frozen = nn.Linear(4, 1, bias=False), nn.Linear(4, 1)
+    frozen.weight.grad = torch.full_like(frozen.weight, 1e4)
+    frozen.requires_grad_(False)
+    before = model.weight.detach().clone()
+    optimise([model, frozen], lambda i, g: {"steep": 1e3 * model(DATA[i]).sum()}, 7, solver, seed=0, label="t")
+    assert (model.weight - before).norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
 # ---- run_once -----------------------------------------------------------------------------------
