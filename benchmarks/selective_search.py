@@ -20,8 +20,8 @@ import torch
 from side_by_side import row, write
 from torch import Tensor
 
-from lineage.cli import default_cache, keep_freed_memory
 from lineage.data.catalogue import open_dataset
+from lineage.experiments.options import default_cache, keep_freed_memory
 from lineage.selective_search import FAST, best_overlaps, mean_best_overlap, recall, selective_search
 
 WIDTH, MIN_SIDE = 500, 20  # R-CNN's
