@@ -57,6 +57,8 @@ def test_an_edited_loss_is_another_model(edit):
         ("experiments/training.py", "shutil.rmtree(", "shutil. rmtree("),
         ("evaluation/voc.py", "import math", "import math, sys"),
         ("backbones/efficientnet.py", "STEM, HEAD = 32, 1280", "STEM, HEAD = 33, 1281"),
+        ("common/stages.py", "import", "import sys\nimport"),
+        ("common/checkpoint.py", "damaged or not a lineage", "damaged, or not a lineage"),
         ("common/progress.py", "bar_width=24", "bar_width=25"),
         ("data/annotation.py", "a click, not a drag?", "a click?"),
     ],
