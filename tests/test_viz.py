@@ -365,3 +365,20 @@ def test_sizes_of_objects_have_a_row_a_class():
     assert labels == ["cat (0)", "dog (2)", "cow (0)"]
     points = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "."]
     assert [list(xs) for xs in points] == [[], [20.0, 20.0], []] and inside_the_picture(figure)
+
+
+def test_a_trainings_losses_are_smoothed_and_its_map_stands_beside_them():
+    steps = list(range(1, 301))
+    measured = [0.25 if step == 100 else 0.5 if step == 200 else math.nan for step in steps]
+    head = {"step": steps, "learning_rate": [0.1] * 300, "softmax": [1.0, 2.0, 6.0] * 100, "validation_map": measured}
+    figure = viz.plot_training({"RPN": {"step": steps[:10], "objectness": [0.0] * 10}, "head": head}, kept=200)
+    rpn, losses, quality = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["RPN", "head", "validation; kept: after step 200"]
+    assert (rpn.get_yscale(), losses.get_yscale()) == ("linear", "log")  # a loss may be 0
+    (line,) = losses.get_lines()
+    assert len(line.get_xdata()) == 100 and set(line.get_ydata()) == {3.0} and line.get_xdata()[0] == 2
+    dots, kept = quality.get_lines()
+    assert list(dots.get_xdata()) == [100, 200] and list(dots.get_ydata()) == [0.25, 0.5]
+    assert list(kept.get_xdata()) == [200, 200]
+    assert rendered(figure).shape[1] > 3 * 400
+    assert len(viz.plot_training({"all": {"step": [1], "loss": [1.0]}}).axes) == 1

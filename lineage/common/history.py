@@ -122,10 +122,11 @@ class TrainingReport:
         validated = [history for history in self.histories if history.validation]
         if validated:
             (history,) = validated  # one procedure of a generation's has a whole detector to measure
+            kept = history.done if history.kept is None else history.kept
             facts["validation"] = {
                 "map": list(history.validation.items()),
-                "kept_step": history.kept,
-                "kept_map": history.validation[history.kept or history.done],
+                "kept_step": kept,
+                "kept_map": history.validation[kept],
                 "seconds": history.validation_seconds,
             }
         return facts

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from lineage.backbones import module_of
+from lineage.common.checkpoint import load_checkpoint
 from lineage.common.running import Listen, Running
 from lineage.data.decoded import share_memory
 from lineage.data.proposals import cached_proposals
@@ -95,6 +96,8 @@ def train_or_find(
     key = model_key(experiment, generation, seed, train, proposals, held_out)
     path = experiment.cache / "models" / f"{generation}-{key}.safetensors"
     if path.exists():
+        if held_out is not None and "validation" not in load_checkpoint(path)[1]:
+            say("found trained already, with nobody measuring: its curves have no mAP")
         return path
     backbone, pretraining = pretrained_backbone(experiment, seed, say)
     detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
