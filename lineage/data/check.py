@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lineage.data.voc import VOCDataset, discover_classes
 STRIDE = 16  # pixels: of the backbones' feature maps
 IN_PARALLEL_FROM = 500  # pictures: fewer are read before processes have started
 CHUNK = 64
+NAMES_SHOWN = 10
 Objects = list[tuple[str, Object]]  # of a split: file and object
 
 
@@ -89,7 +90,7 @@ def check(
     for one in every.values():
         report.sides.setdefault(one.name, []).append((one.box[2] - one.box[0], one.box[3] - one.box[1]))
     if stated:
-        _check_stated(report, objects)
+        _check_stated(report, set().union(*(annotation.names for annotation in known.values())))
     if not report.bad:  # else objects may be missing that will be there when the bad files are mended
         if learnt is not None:
             _check_learnable(report, objects, learnt, stated)
@@ -174,11 +175,14 @@ def _look(dataset: VOCDataset, index: int, unreadable: Mapping[Path, str], repor
     return annotation
 
 
-def _check_stated(report: Report, objects: Mapping[str, Objects]) -> None:
-    everywhere = {one.name for found in objects.values() for _, one in found}
+def _check_stated(report: Report, names: Set[str]) -> None:
+    """Classes that were asked for by name and that no object has: misspelt, or cut in two at a comma?"""
+    others = sorted(f'"{name}"' if "," in name else name for name in names - set(report.classes))
+    hint = f"; others that they have: {', '.join(others[:NAMES_SHOWN])}" if others else ""
     for name in report.classes:
-        if name not in everywhere:
-            report.add("class without objects", WARNING, name, f"class {name!r}: no annotation has an object of it")
+        if name not in names:
+            message = f"class {name!r}: no annotation has an object of it{hint}"
+            report.add("class without objects", WARNING, name, message)
 
 
 def _check_learnable(report: Report, objects: Mapping[str, Objects], learnt: str, stated: bool) -> None:

@@ -134,7 +134,10 @@ def test_classes_asked_for_by_name(folder, tmp_path: Path) -> None:
     report = report_of(folder(p4_xml=annotation([("cow", (3, 3, 30, 25))])), tmp_path, classes=("dog",))
     assert report.findings == [] and set(report.objects["test"]) == {"dog"}, "others are left alone"
     (finding,) = report_of(folder("other"), tmp_path, classes=("dog", "dgo")).findings
-    assert (finding.kind, finding.severity) == ("class without objects", "warning") and "'dgo'" in finding.message
+    assert (finding.kind, finding.severity) == (
+        "class without objects",
+        "warning",
+    ) and "'dgo': no annotation has an object of it; others that they have: cat" in finding.message
 
 
 def test_what_was_decoded_once_is_not_decoded_again(folder, tmp_path: Path, monkeypatch) -> None:
