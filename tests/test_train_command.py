@@ -52,7 +52,10 @@ def refused(result, *words):
 def test_curves_lie_beside_the_checkpoint_also_of_a_model_that_was_found(pictures, cache, tmp_path):
     first = run(*options(pictures, cache, tmp_path / "new" / "m.safetensors"), "--validate-every", 1)
     assert first.exit_code == 0, first.output
-    assert "learns from train, 4 pictures; val, 1" in first.output and "whose weights are kept" in first.output
+    assert (
+        "learns from train alone, 4 pictures; measured on val, 1" in first.output
+        and "whose weights are kept" in first.output
+    )
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"m.safetensors", "m.curves.csv", "m.curves.png"}
     with (tmp_path / "new" / "m.curves.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -113,10 +116,10 @@ def test_tensorboard_gets_every_number(pictures, cache, tmp_path, monkeypatch):
     out = tmp_path / "m.safetensors"
     result = run(*options(pictures, cache, out), "--procedure", "alternating", "--tensorboard", tmp_path / "tb")
     assert result.exit_code == 0, result.output
-    assert list(written) == [f"Faster R-CNN {step} of 4: {part}" for step, part in
+    assert list(written) == [f"Faster R-CNN {step} of 4, {part}" for step, part in
                              ((1, "RPN"), (2, "detector"), (3, "RPN"), (4, "detector"))]  # fmt: skip
     curves = read_curves(tmp_path / "m.curves.csv")["Faster R-CNN 4/4: detector"]
-    told = [value for name, _, value in written["Faster R-CNN 4 of 4: detector"] if name == "classification"]
+    told = [value for name, _, value in written["Faster R-CNN 4 of 4, detector"] if name == "classification"]
     assert told == pytest.approx(curves["classification"], rel=1e-5) and len(told) == 2
     assert closed == [True] * 4
 

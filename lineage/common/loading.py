@@ -179,7 +179,7 @@ class _Sent(Dataset):
             warnings.simplefilter("always")  # who is told, and how often, the process that asked decides
             try:
                 loaded = self.steps[step]
-                parts, state = _changed(loaded.minibatches, Tensor, _small_as_array), loaded.generator.get_state()
+                parts, state = _changed(loaded.minibatches, Tensor, _packed), loaded.generator.get_state()
                 found = _Parcel(parts, state.numpy(), [], None, "")
             except Exception as error:
                 found = _Parcel([], nothing, [], _picklable(error), traceback.format_exc())
@@ -213,8 +213,17 @@ def _as_it_is(parcel: _Parcel) -> _Parcel:
     return parcel
 
 
-def _small_as_array(tensor: Tensor) -> Tensor | np.ndarray:
-    return tensor.numpy() if tensor.nbytes <= SENT_AS_BYTES else tensor
+def _packed(tensor: Tensor) -> Tensor | np.ndarray:
+    """A tensor in shared memory; as an array, whose bytes are sent, where it is small or there is no such memory left.
+
+    (Left to the queue, a tensor for which there is none is lost, and waited for without end.)
+    """
+    if tensor.nbytes > SENT_AS_BYTES:
+        try:
+            return tensor.share_memory_()
+        except RuntimeError:
+            warnings.warn("no shared memory is left (docker run --shm-size): pictures go the slow way", stacklevel=2)
+    return tensor.numpy()
 
 
 def _changed(batch: Any, kind: type, change: Callable[[Any], Any]) -> Any:

@@ -67,7 +67,9 @@ def tensorboard(folder: Path) -> Iterator[Listen]:
 
     def listen(procedure: str, step: int, values: dict[str, float]) -> None:
         if procedure not in writers:  # what an interrupted run wrote from this step on is taken back
-            writers[procedure] = SummaryWriter(str(folder / procedure.replace("/", " of ")), purge_step=step)
+            writers[procedure] = SummaryWriter(
+                str(folder / procedure.replace("/", " of ").replace(":", ",")), purge_step=step
+            )
         for name, value in values.items():
             writers[procedure].add_scalar(name, value, step)
 

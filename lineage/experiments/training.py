@@ -120,16 +120,16 @@ def train_or_find(
     write_curves(report.histories, curves_file(path))
     save_detector(detector, path, **facts)
     shutil.rmtree(work_dir, ignore_errors=True)
-    say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts)}")
+    say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts, experiment.workers)}")
     return path
 
 
-def _summary(facts: dict[str, Any]) -> str:
+def _summary(facts: dict[str, Any], workers: int) -> str:
     """What a training was, in a line."""
     seconds, waited = facts["train_seconds"], facts["wait_seconds"]
     line = f"{facts['procedure']}, {facts['steps']} steps in {seconds:.1f} s"
     if waited > WORTH_SAYING * seconds:
-        line += f", {waited / seconds:.0%} of it waiting for pictures (--workers)"
+        line += f", {waited / seconds:.0%} of it waiting for pictures (--workers {workers})"
     if "validation" in facts:
         chosen = facts["validation"]
         line += f"; mAP on val {chosen['kept_map']:.3f} after step {chosen['kept_step']}, whose weights are kept"
@@ -153,5 +153,5 @@ def train_alone(experiment: Experiment, generation: str, seed: int, say: Say, li
         (val,) = measured
         held_out = HeldOut(val, None if proposals is None else region_proposals(experiment, val))
         check_held_out(held_out)
-        say(f"learns from train, {len(train)} pictures; val, {len(val)} that it would learn from else, measures it")
+        say(f"--validate-every: learns from train alone, {len(train)} pictures; measured on val, {len(val)}")
     return train_or_find(experiment, generation, seed, train, proposals, say, held_out, listen)

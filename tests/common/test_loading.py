@@ -163,6 +163,18 @@ def test_a_worker_that_is_killed_is_one_sentence(tmp_path):
         )  # fmt: skip
 
 
+def test_without_shared_memory_the_bytes_are_sent_and_it_is_said(monkeypatch):
+    def none_left(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", none_left)  # in the workers, which are forked from here
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        found = taken(2)
+    assert all(same(one[0], other[0]) for one, other in zip(taken(0), found, strict=True))
+    assert sum("no shared memory is left" in str(one.message) for one in caught) == 1
+
+
 def no_process(*pids):
     for _ in range(100):
         alive = [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and " Z " not in _stat(pid)]

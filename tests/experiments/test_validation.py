@@ -63,7 +63,10 @@ def test_the_best_weights_are_kept_and_all_is_told(cache, scores):
     path, state, facts = learn(small(cache, validate_every=2), said=said)
     assert facts["validation"]["map"] == [[2, 0.25], [4, 0.75], [5, 0.5]]
     assert (facts["validation"]["kept_step"], facts["validation"]["kept_map"]) == (4, 0.75)
-    assert "train, 8 pictures; val, 2" in said[0] and "mAP on val 0.750 after step 4, whose weights are kept" in said[1]
+    assert (
+        "train alone, 8 pictures; measured on val, 2" in said[0]
+        and "mAP on val 0.750 after step 4, whose weights are kept" in said[1]
+    )
     scores[:] = [0.25, 0.5, 0.75]
     last_path, last, facts = learn(small(cache, validate_every=2, keep="last"))
     assert facts["validation"]["kept_step"] == STEPS and last_path != path
