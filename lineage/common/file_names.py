@@ -36,6 +36,11 @@ def _encoded(letter: str) -> str:
     return "".join(f"%{byte:02X}" for byte in letter.encode(errors="surrogatepass"))
 
 
+def composed(name: str) -> str:
+    """Unicode's composed form (NFC): macOS writes accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def stays_inside(path: str) -> bool:
     """Whether a relative path "a/b" of the data leads to a place below the folder that it is joined to."""
     return not Path(path).anchor and all(part not in ("", ".", "..") for part in path.split("/"))

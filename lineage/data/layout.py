@@ -7,12 +7,11 @@ the folders' names, put annotations beside the pictures, or write no split: what
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage.common.file_names import PICTURE_SUFFIXES
+from lineage.common.file_names import PICTURE_SUFFIXES, composed
 from lineage.data.findings import VOCFormatError
 
 PICTURES = ("JPEGImages", "images", "imgs", "img", "pictures")  # in any case
@@ -69,11 +68,6 @@ def _walk(folder: Path) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [os.path.join(place, name) for name in sorted(files) if not name.startswith(".")]
     return found
-
-
-def composed(name: str) -> str:
-    """Unicode's composed form (NFC)."""
-    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)

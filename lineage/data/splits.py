@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from lineage.common.checkpoint import write_atomically
-from lineage.common.file_names import PICTURE_SUFFIXES
+from lineage.common.file_names import PICTURE_SUFFIXES, composed
 from lineage.common.sampling import seeded_generator
 from lineage.data.findings import ERROR, WARNING, Finding, VOCFormatError
-from lineage.data.layout import Layout, composed
+from lineage.data.layout import Layout
 
 COLUMNS = ("-1", "0", "1")  # of VOC's files of one class: without it, with a difficult one only, with it
 ALL = "*"  # every picture there is, whatever the splits say

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
-from lineage.common.file_names import without_suffix
+from lineage.common.file_names import composed, without_suffix
 
 Id = int | str
 SAY = "give the JSON that has these numbers with --ground-truth"
@@ -37,7 +36,7 @@ class Places:
 
     def __init__(self, ids: Sequence[str], classes: Sequence[str], numbering: Numbering | None) -> None:
         self._classes, self._numbering = tuple(classes), numbering
-        self._index = {_normal(name): index for index, name in enumerate(ids)}
+        self._index = {composed(name): index for index, name in enumerate(ids)}
         self._by_last: dict[str, list[str]] = {}  # names by their last part
         for name in self._index:
             self._by_last.setdefault(name.rpartition("/")[2], []).append(name)
@@ -105,7 +104,7 @@ class Places:
 
         train/1.jpg is not test/1, but images/test/1.jpg and 1.jpg are, if no other 1 is in the split.
         """
-        name = _normal(name.replace("\\", "/"))
+        name = composed(name.replace("\\", "/"))
         for one in (name, without_suffix(name)):
             if one in self._index:
                 return self._index[one]
@@ -139,11 +138,6 @@ def _place(numbering: Numbering, ids: Sequence[str], find: Any) -> dict[Id, int]
 def _ends(a: str, b: str) -> bool:
     """Whether one path is the end of the other."""
     return f"/{a}".endswith(f"/{b}") or f"/{b}".endswith(f"/{a}")
-
-
-def _normal(name: str) -> str:
-    """macOS writes accents apart."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _is_id(value: Any) -> TypeGuard[Id]:
