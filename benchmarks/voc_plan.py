@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lineage.backbones import build_backbone
 from lineage.bench.circumstances import circumstances
 from lineage.bench.results import as_json
+from lineage.common import kept_maps
 from lineage.common.checkpoint import write_atomically
 from lineage.data.voc import VOC_CLASSES
 from lineage.experiments.experiment import changed
@@ -154,7 +155,7 @@ def main() -> int:
     parser.add_argument("--only", help="procedures whose name contains this; printed, and no file written")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    sppnet_train.KEPT_MAPS = 0  # of 5011 pictures a handful would be kept; of the four here all
+    kept_maps.ROOM = 0  # of 5011 pictures a handful would be kept; of the four here all
     rows = {}
     for name, (generation, steps, run) in procedures(device).items():
         if arguments.only and arguments.only not in name:

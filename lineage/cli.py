@@ -28,7 +28,7 @@ Data = Annotated[
 BackboneName = Annotated[str, typer.Option(help="tiny, alexnet, zf, vgg16, resnet18, resnet50 or efficientnet_lite0")]
 Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its address; tiny is pre-trained here")]
 Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]
-RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU) or paper")]
+RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU), evening (hours) or paper")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 (the second GPU), or mps")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]

@@ -279,7 +279,7 @@ def test_half_of_the_pictures_are_mirrored(generation):
     recipe = named_recipe(generation, "paper")
     generator = torch.Generator().manual_seed(0)
     recipe = replace(recipe, shorter=None)
-    images, targets, _ = load_batch(
+    images, targets, _, _ = load_batch(
         [(image, target)] * 200, list(range(200)), generator, recipe, (0.0,) * 3, (1.0,) * 3
     )
     mirrored = [torch.equal(one, image.flip(2)) for one in images]

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.backbones.backbone import Backbone, fold_batch_norm
+from lineage.common.depthwise import depthwise_conv2d
 
 # repeats, kernel, stride, expansion, output channels: EfficientNet table 1 at width and depth 1.0
 STAGES = (
@@ -27,7 +28,8 @@ class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's SAME: with stride 2, one more on the right and below.
 
     A row of zeros in the kernel does what a row less of padding would, without a copy of the input. Its gradient is
-    computed slower than the input is copied, so where one is wanted the input is padded (benchmarks/NOTES.md).
+    computed slower than the input is copied, so where one is wanted the input is padded (benchmarks/NOTES.md). Kernels
+    and strides are square, and ``groups`` is 1 or as many as channels.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -37,9 +39,13 @@ class SameConv2d(nn.Conv2d):
             pads += [total // 2, total - total // 2]
         left, right, top, bottom = pads
         weight = self.weight
+        if torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad):
+            if len(set(pads)) > 1:
+                input, left, top = F.pad(input, pads), 0, 0
+            if self.groups > 1:
+                return depthwise_conv2d(input, weight, self.bias, self.stride[0], left)
+            return F.conv2d(input, weight, self.bias, self.stride, (top, left))
         if (left, top) != (right, bottom):
-            if torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad):
-                return F.conv2d(F.pad(input, pads), weight, self.bias, self.stride, 0, 1, self.groups)
             weight = F.pad(weight, (right - left, 0, bottom - top, 0))
         return F.conv2d(input, weight, self.bias, self.stride, (bottom, right), 1, self.groups)
 

@@ -35,16 +35,21 @@ class Augmentation:
             raise ValueError(f"augmentation: scale {self.scale:g} is not in 1..4")
 
 
+def draw_mirror(flip: bool, generator: torch.Generator) -> bool:
+    """Whether to mirror a picture: with probability 0.5 (Fast R-CNN section 2.3), or never, without a draw."""
+    return flip and _draw(generator) < 0.5
+
+
 def augment(
-    image: Tensor, boxes: Tensor, flip: bool, settings: Augmentation, generator: torch.Generator
+    image: Tensor, boxes: Tensor, mirror: bool, settings: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """A picture (3, H, W) in 0..1 and boxes (N, 4) on it, changed alike.
 
     Args:
-        flip: mirror with probability 0.5 (Fast R-CNN section 2.3).
+        mirror: as :func:`draw_mirror` drew.
         generator: every draw comes from it, and none for what is switched off.
     """
-    if flip and _draw(generator) < 0.5:
+    if mirror:
         image, boxes = flip_horizontally(image, boxes)
     if settings.vertical and _draw(generator) < 0.5:
         turned, sides = flip_horizontally(image.transpose(1, 2), boxes[:, [1, 0, 3, 2]])

@@ -27,6 +27,10 @@ class Frame(NamedTuple):
         """The same on a device."""
         return self._replace(pixels=self.pixels.to(device, non_blocking=True))
 
+    def without_pixels(self) -> Frame:
+        """Its geometry, which is all that boxes need."""
+        return self._replace(pixels=self.pixels.new_empty(0))
+
     def boxes_in(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of the picture in the network's frame."""
         return boxes * self._factors(boxes)
@@ -97,18 +101,22 @@ def to_frame(
 
 
 def _pad(pixels: Tensor, h: int, w: int) -> Tensor:
-    """(B, 3, H, W) with 0, the mean colour, right and below: (B, 3, h, w). Not a copy where there is nothing to do."""
+    """(B, C, H, W) with 0 right and below: (B, C, h, w). Not a copy where there is nothing to do."""
     height, width = pixels.shape[2:]
     return pixels if (height, width) == (h, w) else F.pad(pixels, (0, w - width, 0, h - height))
 
 
 def stack_frames(frames: list[Frame]) -> Tensor:
     """Batch (B, 3, h, w) of frames padded right and below with 0 (the mean colour) to the largest."""
-    pixels = [frame.pixels for frame in frames]
-    if len(pixels) == 1:
-        return pixels[0]
-    h, w = max(p.shape[2] for p in pixels), max(p.shape[3] for p in pixels)
-    return torch.cat([_pad(p, h, w) for p in pixels])
+    return stack_maps([frame.pixels for frame in frames])
+
+
+def stack_maps(maps: list[Tensor]) -> Tensor:
+    """Batch (B, C, h, w) of maps (1, C, at most h, at most w) padded right and below with 0."""
+    if len(maps) == 1:
+        return maps[0]
+    h, w = max(part.shape[2] for part in maps), max(part.shape[3] for part in maps)
+    return torch.cat([_pad(part, h, w) for part in maps])
 
 
 def flip_horizontally(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

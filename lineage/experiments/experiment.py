@@ -105,9 +105,10 @@ class Experiment:
     def proposal_settings(self, settings: ProposalSettings) -> ProposalSettings:
         """The recipe's selective search, asked for as many proposals as the experiment wants.
 
-        Pictures other than shapes get the papers' 2000 by default: they are larger and busier.
+        The quick recipe is made for shapes. Other pictures, larger and busier, get the papers' 2000 by default.
         """
-        wanted = self.proposals or (settings.limit if self.data == "shapes" else PAPER_PROPOSALS.limit)
+        own = settings.limit if self.data == "shapes" or self.recipe != "quick" else PAPER_PROPOSALS.limit
+        wanted = self.proposals or own
         assert wanted is not None
         return dataclasses.replace(settings if wanted <= QUICK_MODE_UP_TO else PAPER_PROPOSALS, limit=wanted)
 

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def explain(generation: str, recipe: str) -> list[Row]:
-    """Every value of a named recipe ("quick" or "paper"), nested ones included, in the order of the file.
+    """Every value of a named recipe ("quick", "evening" or "paper"), nested ones included, in the order of the file.
 
     The sources are read from the comments in ``recipe.py``, so that there is no second list to keep.
     """

@@ -49,7 +49,7 @@ TABLE = {
 }
 GENERATIONS = tuple(TABLE)
 TITLES = {name: generation.title for name, generation in TABLE.items()}
-RECIPES = ("quick", "paper")
+RECIPES = ("quick", "evening", "paper")
 
 
 def generation_of(name: str) -> Generation:
@@ -64,7 +64,7 @@ def generation_of(name: str) -> Generation:
 
 
 def named_recipe(generation: str, name: str) -> Any:
-    """A generation's QUICK or PAPER recipe.
+    """A generation's QUICK, EVENING or PAPER recipe.
 
     Raises:
         ValueError: an unknown generation or name.

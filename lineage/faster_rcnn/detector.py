@@ -47,11 +47,22 @@ class FasterRCNN(FastRCNN):
     def losses(
         self, images: list[Tensor], targets: list[dict], proposals: list[Tensor] | None, generator: torch.Generator
     ) -> dict[str, Tensor]:
+        """Of a minibatch of pictures: those of :meth:`losses_on`."""
+        features, frames = self.convolve_batch(images)
+        return self.losses_on(features, frames, targets, proposals, generator)
+
+    def losses_on(
+        self,
+        features: Tensor,
+        frames: list[Frame],
+        targets: list[dict],
+        proposals: list[Tensor] | None,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
         """Approximate joint training (section 3.2): the RPN's two losses and, on its proposals, Fast R-CNN's two.
 
         The proposals' coordinates are taken as constants: no gradient flows through them.
         """
-        features, frames = self.convolve_batch(images)
         losses, found = self.rpn_losses(features, frames, targets, generator)
         if proposals is None:
             proposals = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.common.optimise import Solver
+from lineage.fast_rcnn.recipe import EVENING as FAST_RCNN_EVENING
 from lineage.fast_rcnn.recipe import QUICK as FAST_RCNN_QUICK
 from lineage.fast_rcnn.recipe import HeadSettings
 
@@ -71,4 +72,31 @@ QUICK = Recipe(
     solver=FAST_RCNN_QUICK.solver,  # the same steps and pictures: a fair race
     rpn_solver=FAST_RCNN_QUICK.solver,
     head_solver=FAST_RCNN_QUICK.solver,
+)  # fmt: skip
+
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+EVENING = Recipe(
+    shorter=FAST_RCNN_EVENING.shorter,
+    longer=FAST_RCNN_EVENING.longer,
+    rois_per_image=FAST_RCNN_EVENING.rois_per_image,
+    foreground_fraction=FAST_RCNN_EVENING.foreground_fraction,
+    background_iou=FAST_RCNN_EVENING.background_iou,
+    frozen=FAST_RCNN_EVENING.frozen,
+    rpn=RPNSettings(
+        sizes=(  # k-means over the boxes of VOC2007's train at this picture size
+            (31, 43), (47, 106), (85, 61), (89, 145), (168, 113), (127, 235), (305, 152), (214, 267), (346, 270),
+        ),
+        channels=256,  # section 3.1: ZF's
+        smooth_l1_beta=1 / 9,
+        min_size=8,  # 16 of the papers' 600 pixels
+        foreground_iou=0.5,  # cells are 16 of 300 pixels apart: at 0.7 few small objects would have an anchor
+        keep_border_anchors=True,
+        before_nms_train=1000,
+        after_nms_train=300,
+        before_nms_test=2000,
+    ),
+    procedure="joint",
+    solver=FAST_RCNN_EVENING.solver,  # the same steps and pictures: a fair race
+    rpn_solver=FAST_RCNN_EVENING.solver,
+    head_solver=FAST_RCNN_EVENING.solver,
 )  # fmt: skip

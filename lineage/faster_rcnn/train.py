@@ -15,7 +15,7 @@ from lineage.common.progress import track
 from lineage.common.resume import run_once
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
-from lineage.fast_rcnn.train import Batch, loader, on_device
+from lineage.fast_rcnn.train import Batch, Convolutions, loader
 from lineage.faster_rcnn.detector import FasterRCNN
 from lineage.faster_rcnn.rpn import select_proposals
 
@@ -48,11 +48,10 @@ def train(
 
 
 def _joint(detector: FasterRCNN, dataset: VOCDataset, seed: int, work_dir: Path, running: Running) -> TrainingReport:
-    solver = detector.recipe.solver
+    solver, convolve = detector.recipe.solver, Convolutions(detector)
 
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        images, targets, _ = batch
-        return detector.losses(on_device(images, detector), targets, None, generator)
+        return detector.losses_on(*convolve(batch), batch.targets, None, generator)
 
     history = optimise(
         [detector], losses_of, len(dataset), solver, seed=seed, label="Faster R-CNN: joint",
@@ -117,10 +116,10 @@ def _step(number: int, run: Callable[[Path, int], History], detector: FasterRCNN
 def _train_rpn(
     detector: FasterRCNN, dataset: VOCDataset, seed: int, resume: Path, running: Running, label: str
 ) -> History:
+    convolve = Convolutions(detector)
+
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        images, targets, _ = batch
-        features, frames = detector.convolve_batch(on_device(images, detector))
-        return detector.rpn_losses(features, frames, targets, generator)[0]
+        return detector.rpn_losses(*convolve(batch), batch.targets, generator)[0]
 
     return optimise(
         [detector.backbone, detector.rpn], losses_of, len(dataset), detector.recipe.rpn_solver, seed=seed, label=label,
@@ -137,11 +136,11 @@ def _train_head(
     running: Running,
     label: str,
 ) -> History:
+    convolve = Convolutions(detector)
+
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        images, targets, boxes = batch
-        features, frames = detector.convolve_batch(on_device(images, detector))
-        assert boxes is not None
-        return detector.roi_losses(features, frames, targets, boxes, generator)
+        assert batch.regions is not None
+        return detector.roi_losses(*convolve(batch), batch.targets, batch.regions, generator)
 
     return optimise(
         [detector.backbone, detector.head], losses_of, len(dataset), detector.recipe.head_solver, seed=seed,

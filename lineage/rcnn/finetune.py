@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.backbones import Backbone
-from lineage.common.augment import augment
+from lineage.common.augment import augment, draw_mirror
 from lineage.common.history import History
 from lineage.common.image import normalise
 from lineage.common.matching import LabelledRegions, label_regions
@@ -90,7 +90,8 @@ def sample_crops(
         region = label_regions(
             proposals[index], target, foreground=recipe.foreground_iou, background=(0.0, recipe.foreground_iou)
         )
-        image, boxes = augment(image, region.boxes, recipe.flip, recipe.augmentation, generator)
+        mirror = draw_mirror(recipe.flip, generator)
+        image, boxes = augment(image, region.boxes, mirror, recipe.augmentation, generator)
         region = region._replace(boxes=boxes)
         pictures.append(normalise(image, backbone.mean, backbone.std))
         regions.append(region)

@@ -71,3 +71,14 @@ QUICK = Recipe(
     crops_per_image=12,
     context=4,  # 16 of 227 is 4.5 of 64
 )  # fmt: skip
+
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+EVENING = Recipe(
+    proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=1000),
+    finetune=Solver(
+        "adamw", learning_rate=3e-4, steps=5_000, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
+        clip=10.0,
+    ),
+    crops_per_image=16,
+    context=8,  # 16 of 227 is 8 of 112
+)  # fmt: skip

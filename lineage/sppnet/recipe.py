@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lineage.common.optimise import Solver
+from lineage.rcnn.recipe import EVENING as RCNN_EVENING
 from lineage.rcnn.recipe import QUICK as RCNN_QUICK
 from lineage.rcnn.recipe import RegressionSettings, SVMSettings
 from lineage.selective_search.settings import ProposalSettings
@@ -52,5 +53,17 @@ QUICK = Recipe(
     levels=(4, 2, 1),  # the two-stage post's 21 bins
     corrected_mapping=True,
     regions_per_image=64,
+    background_iou=(0.0, 0.5),
+)  # fmt: skip
+
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+EVENING = Recipe(
+    proposals=RCNN_EVENING.proposals,
+    finetune=RCNN_EVENING.finetune,
+    scales=(300,),  # Fast R-CNN's and Faster R-CNN's
+    longer=500,
+    levels=(7, 3, 2, 1),  # the finest is what Lite0's fc part was pre-trained on, the others the paper's
+    corrected_mapping=True,
+    regions_per_image=32,
     background_iou=(0.0, 0.5),
 )  # fmt: skip

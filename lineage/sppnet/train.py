@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.common.history import History, TrainingReport
-from lineage.common.image import Frame
+from lineage.common.kept_maps import KeptMaps
 from lineage.common.matching import label_regions
 from lineage.common.optimise import optimise
 from lineage.common.resume import run_once
@@ -21,8 +21,6 @@ from lineage.data.voc import VOCDataset
 from lineage.rcnn.features import fit_on_features
 from lineage.sppnet.detector import SPPNet
 from lineage.sppnet.recipe import Recipe
-
-KEPT_MAPS = 2**28  # bytes of feature maps held while the fc layers learn
 
 
 def train(
@@ -61,26 +59,6 @@ def train(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
         pictures=recipe.finetune.pictures, cache_bytes=cache_bytes, histories=(history,),
     )  # fmt: skip
-
-
-class _FixedConvolutions:
-    """``detector.convolve``. The convolutions do not learn here, so the maps of as many pictures as fit are kept."""
-
-    def __init__(self, detector: SPPNet) -> None:
-        self.detector, self.room = detector, KEPT_MAPS
-        self.kept: dict[int, tuple[list[Tensor], list[Frame]]] = {}
-
-    @torch.no_grad()
-    def __call__(self, index: int, image: Tensor) -> tuple[list[Tensor], list[Frame]]:
-        if index in self.kept:
-            return self.kept[index]
-        maps, frames = self.detector.convolve(image)
-        frames = [frame._replace(pixels=image.new_empty(0)) for frame in frames]  # pooling needs their geometry only
-        size = sum(features.nbytes for features in maps)
-        if size <= self.room:
-            self.room -= size
-            self.kept[index] = maps, frames
-        return maps, frames
 
 
 class Windows(NamedTuple):
@@ -122,13 +100,18 @@ def finetune_fc(
     nn.init.normal_(softmax.weight, std=0.01, generator=seeded_generator(seed, 2))
     nn.init.zeros_(softmax.bias)
     softmax.to(device)
-    convolve = _FixedConvolutions(detector)
+    kept, frames_of = KeptMaps(), {}
+
+    def convolve(number: int, image: Tensor) -> list[Tensor]:
+        maps, frames = detector.convolve(image.to(device, non_blocking=True))
+        frames_of[number] = [frame.without_pixels() for frame in frames]  # pooling needs their geometry only
+        return maps
 
     def losses_of(batch: list[Windows], generator: torch.Generator) -> dict[str, Tensor]:
         pooled = []
         for number, image, boxes, _ in batch:
-            maps, frames = convolve(number, image.to(device, non_blocking=True))
-            pooled.append(detector.pool(maps, frames, boxes.to(device)))
+            maps = kept.get(number, partial(convolve, number, image))
+            pooled.append(detector.pool(maps, frames_of[number], boxes.to(device)))
         pyramid = [torch.cat(level) for level in zip(*pooled)]  # (B, C, n, n) a level
         labels = torch.cat([windows.labels for windows in batch]).to(device)  # (B,)
         return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)).float(), labels)}

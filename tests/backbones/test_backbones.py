@@ -128,11 +128,12 @@ def test_batch_normalisation_added_and_folded_again_keeps_the_same_layers():
 
 @pytest.mark.parametrize("inputs", [(16, 16), (15, 18), (7, 8)])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (1, 1)])
-def test_same_padding_is_tensorflows(inputs, kernel, stride):
+@pytest.mark.parametrize("groups", [1, 2])
+def test_same_padding_is_tensorflows(inputs, kernel, stride, groups):
     """TensorFlow: ceil(size / stride) outputs; an odd pixel of padding goes to the right and below."""
     from lineage.backbones.efficientnet import SameConv2d
 
-    layer = SameConv2d(2, 3, kernel, stride)
+    layer = SameConv2d(2, 3 if groups == 1 else 2, kernel, stride, groups=groups)
     x = torch.randn(1, 2, *inputs)
     found = layer(x)
     with torch.inference_mode():
@@ -141,7 +142,8 @@ def test_same_padding_is_tensorflows(inputs, kernel, stride):
     before = [max((-(-s // stride) - 1) * stride + kernel - s, 0) // 2 for s in inputs]
     padded = torch.zeros(1, 2, inputs[0] + 2 * kernel, inputs[1] + 2 * kernel)
     padded[:, :, before[0] : before[0] + inputs[0], before[1] : before[1] + inputs[1]] = x
-    expected = nn.functional.conv2d(padded, layer.weight, layer.bias, stride)[:, :, : found.shape[2], : found.shape[3]]
+    expected = nn.functional.conv2d(padded, layer.weight, layer.bias, stride, groups=groups)
+    expected = expected[:, :, : found.shape[2], : found.shape[3]]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

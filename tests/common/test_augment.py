@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.common.augment import Augmentation, augment
+from lineage.common.augment import Augmentation, augment, draw_mirror
 from lineage.common.image import flip_horizontally
 from lineage.common.sampling import seeded_generator
 
@@ -25,9 +25,14 @@ def bright(image):
 EVERYTHING = Augmentation(colour=0.3, scale=1.6, vertical=True)
 
 
+def changed(image, boxes, seed):
+    generator = seeded_generator(seed)
+    return augment(image, boxes, draw_mirror(True, generator), EVERYTHING, generator)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_the_boxes_stay_on_what_they_were_drawn_around(seed):
-    image, boxes = augment(*marked(), True, EVERYTHING, seeded_generator(seed))
+    image, boxes = changed(*marked(), seed)
     assert image.shape[0] == 3 and image.min() >= 0 and image.max() <= 1
     assert boxes[0].tolist() == pytest.approx(bright(image), abs=1.01)  # an edge between two pixels
     assert image.shape[1] / 60 == pytest.approx(image.shape[2] / 80, abs=0.02)
@@ -36,7 +41,7 @@ def test_the_boxes_stay_on_what_they_were_drawn_around(seed):
 
 def test_every_change_happens_sometimes_and_not_always():
     image, boxes = marked()
-    found = [augment(image, boxes, True, EVERYTHING, seeded_generator(seed)) for seed in range(60)]
+    found = [changed(image, boxes, seed) for seed in range(60)]
     upside_down = [float(box[0, 1]) > 0.4 * i.shape[1] for i, box in found]
     mirrored = [float(box[0, 0]) < i.shape[2] / 4 for i, box in found]
     larger = [i.shape[1] > 60 for i, _ in found]
@@ -49,17 +54,19 @@ def test_by_default_only_the_papers_flip_and_its_one_draw():
     image, boxes = marked()
     for seed in range(10):
         generator, again = seeded_generator(seed), seeded_generator(seed)
-        found, moved = augment(image, boxes, True, Augmentation(), generator)
+        found, moved = augment(image, boxes, draw_mirror(True, generator), Augmentation(), generator)
         mirrored = torch.rand((), generator=again) < 0.5
         expected, where = flip_horizontally(image, boxes) if mirrored else (image, boxes)
         assert torch.equal(found, expected) and torch.equal(moved, where)
         assert torch.equal(torch.rand(3, generator=generator), torch.rand(3, generator=again))
-    same, still = augment(image, boxes, False, Augmentation(), seeded_generator(0))
+    generator, untouched = seeded_generator(0), seeded_generator(0)
+    same, still = augment(image, boxes, draw_mirror(False, generator), Augmentation(), generator)
     assert same is image and still is boxes
+    assert torch.equal(generator.get_state(), untouched.get_state())
 
 
 def test_a_picture_without_boxes():
-    image, boxes = augment(torch.rand(3, 20, 30), torch.zeros(0, 4), True, EVERYTHING, seeded_generator(0))
+    image, boxes = changed(torch.rand(3, 20, 30), torch.zeros(0, 4), 0)
     assert boxes.shape == (0, 4) and image.shape[0] == 3
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from lineage.common.augment import Augmentation, augment
+from lineage.common.augment import Augmentation, augment, draw_mirror
 from lineage.common.image import Frame
 from lineage.common.loading import SENT_AS_BYTES, Steps, images_of_step, loaded_ahead
 from lineage.common.optimise import Solver, TrainingError, optimise
@@ -35,7 +35,9 @@ def load(*, indices, generator):
     boxes = torch.tensor([[1.0, 2, 30, 40]])
     images, targets = [], []
     for index in indices:
-        image, moved = augment(PICTURES[index], boxes, True, Augmentation(0.3, 1.4, True), generator)
+        image, moved = augment(
+            PICTURES[index], boxes, draw_mirror(True, generator), Augmentation(0.3, 1.4, True), generator
+        )
         images.append(image)
         targets.append({"boxes": moved, "labels": torch.tensor([index])})
     frame = Frame(torch.rand(1, 3, 40, 40, generator=generator), (40, 39), 0.5, 0.25)

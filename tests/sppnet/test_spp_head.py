@@ -131,9 +131,9 @@ def test_the_gradient_stops_at_the_pyramid(tmp_path):
 
 def test_maps_kept_in_memory_or_not_teach_the_same(tmp_path, monkeypatch):
     dataset, calls = Pictures(), []
-    one_map = 96 * 12 * 16 * 4  # bytes of tiny's
+    one_map = 96 * 12 * 16 * 2  # bytes of tiny's
     for room in (0, 2 * one_map, 2**28):
-        monkeypatch.setattr("lineage.sppnet.train.KEPT_MAPS", room)
+        monkeypatch.setattr("lineage.common.kept_maps.ROOM", room)
         torch.manual_seed(0)
         detector = SPPNet(build_backbone("tiny", seed=0), dataset.classes, small_recipe())
         convolutions = []
