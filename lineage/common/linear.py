@@ -1,12 +1,16 @@
 """Matrix products with a layer's weights, by the quickest library that torch carries.
 
-On a CPU torch's own choice for float32 is MKL, which reaches less than half of what oneDNN does on a processor that is
-not Intel's (benchmarks/NOTES.md). oneDNN is asked for by handing it tensors in its own layout; operators of our own
-around that keep such tensors from whoever looks on: a trace, a FLOP counter, torch.compile.
+On a CPU torch's own choice for float32 is MKL. On some processors that are not Intel's it reaches less than half of
+what oneDNN does, elsewhere it is the quicker of the two (benchmarks/NOTES.md), so a process tries both, once. oneDNN is
+asked for by handing it tensors in its own layout; operators of our own around that keep such tensors from whoever looks
+on: a trace, a FLOP counter, torch.compile.
 """
 
 from __future__ import annotations
 
+import functools
+import math
+import time
 from typing import Any
 
 import torch
@@ -14,7 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
-HAS_ONEDNN = torch.backends.mkldnn.is_available()
+# oneDNN has to be this much quicker. Far from both kinds of machine (2.2 times, and 0.8 to 1.0), so that a moment's
+# noise decides nothing: the two differ in the last bit.
+MARGIN = 1.4
 WORTH_IT = 2**22  # multiply-adds: fewer take less time than calling an operator written in Python, some 30 µs
 
 
@@ -22,9 +28,29 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias``: (N, D), (E, D), (E,) -> (N, E). Differentiable; F.linear's numbers but for rounding."""
     small = x.numel() * len(weight) < WORTH_IT
     other = x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
-    if small or other or not HAS_ONEDNN:
+    if small or other or not onednn_is_quicker():
         return F.linear(x, weight, bias)
     return torch.ops.lineage.linear(x, weight, bias)
+
+
+@functools.cache
+def onednn_is_quicker() -> bool:
+    """Whether this machine's products are worth the detour; some 50 ms to find out, once a process.
+
+    The operators themselves are not asked: torch takes two seconds for the first call of one that Python defines.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    with torch.inference_mode():
+        x, weight = torch.zeros(256, 1024), torch.zeros(1024, 1024)
+        seconds: dict[Any, float] = {}
+        for _ in range(5):  # in turns, so that a slow moment meets both
+            for product in (F.linear, _by_onednn):
+                start = time.perf_counter()
+                product(x, weight, None)
+                seconds[product] = min(seconds.get(product, math.inf), time.perf_counter() - start)
+    torchs, onednns = seconds.values()
+    return torchs > MARGIN * onednns
 
 
 class Linear(nn.Linear):
@@ -50,6 +76,10 @@ def use_our_linear(module: nn.Module) -> None:
 
 @torch.library.custom_op("lineage::linear", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return _by_onednn(x, weight, bias)
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x.to_mkldnn(), weight, bias).to_dense()
 
 

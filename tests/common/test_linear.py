@@ -1,15 +1,25 @@
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lineage.common.linear import Linear, linear, use_our_linear
+from lineage.common.linear import Linear, linear, onednn_is_quicker, use_our_linear
 
 
 @pytest.fixture(autouse=True)
-def _small_ones_too(monkeypatch):
+def _small_ones_too_on_any_machine(monkeypatch):
     monkeypatch.setattr("lineage.common.linear.WORTH_IT", 0)
+    monkeypatch.setattr("lineage.common.linear.onednn_is_quicker", lambda: True)
+
+
+@pytest.mark.parametrize(("torchs", "onednns", "expected"), [(2.0, 1.0, True), (1.3, 1.0, False), (1.0, 2.0, False)])
+def test_the_quicker_library_is_chosen_and_noise_chooses_none(monkeypatch, torchs, onednns, expected):
+    clock = itertools.accumulate(itertools.cycle((0.0, torchs, 0.0, onednns)))
+    monkeypatch.setattr("lineage.common.linear.time.perf_counter", lambda: next(clock))
+    assert onednn_is_quicker.__wrapped__() is expected
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 7, 300])
