@@ -58,6 +58,36 @@ def evaluate_voc(
     Raises:
         ValueError: names the picture, the field and the value that is wrong.
     """
+    matched = match_voc(detections, targets, num_classes, iou_threshold)
+    ap, curves = {}, {}
+    for label in range(1, num_classes + 1):
+        rows, objects = matched.of_class(label), int((matched.object_labels == label).sum())
+        curve = _curve(matched.true_positive[rows], matched.scores[rows], objects)
+        ap[label] = _average_precision(curve, objects, use_11_point)
+        curves[label] = curve
+    return VOCResult(ap, mean_ap(ap), curves)
+
+
+class Matched(NamedTuple):
+    """What counts of the detections and objects of many pictures, and which detections are right."""
+
+    labels: Integers  # (K,) never decreases; within a class the best score comes first
+    scores: Floats  # (K,)
+    picture: Integers  # (K,)
+    true_positive: npt.NDArray[np.bool_]  # (K,) the first detection of its object
+    object_labels: Integers  # (G,)
+    object_picture: Integers  # (G,)
+
+    def of_class(self, label: int) -> slice:
+        """A class's rows."""
+        first, last = np.searchsorted(self.labels, (label, label + 1))
+        return slice(int(first), int(last))
+
+
+def match_voc(
+    detections: Sequence[Picture], targets: Sequence[Picture], num_classes: int, iou_threshold: float = 0.5
+) -> Matched:
+    """VOC's matching, without the objects that are difficult and without what found them; as :func:`evaluate_voc`."""
     found, truth = flatten(detections, targets, num_classes, iou_threshold)
     best_iou, best = _most_overlapping(found, truth, num_classes)  # (N,), (N,)
 
@@ -73,16 +103,10 @@ def evaluate_voc(
     true_positive[rivals[first]] = True
 
     order, true_positive = order[~ignored], true_positive[~ignored]
-    labels, scores = found.labels[order], found.scores[order]
-    counts = np.bincount(truth.labels[~truth.difficult], minlength=num_classes + 1)  # (C + 1,)
-    bounds = np.searchsorted(labels, np.arange(1, num_classes + 2))
-    ap, curves = {}, {}
-    for label in range(1, num_classes + 1):
-        rows = slice(bounds[label - 1], bounds[label])
-        curve = _curve(true_positive[rows], scores[rows], int(counts[label]))
-        ap[label] = _average_precision(curve, int(counts[label]), use_11_point)
-        curves[label] = curve
-    return VOCResult(ap, mean_ap(ap), curves)
+    return Matched(
+        found.labels[order], found.scores[order], found.picture[order], true_positive,
+        truth.labels[~truth.difficult], truth.picture[~truth.difficult],
+    )  # fmt: skip
 
 
 def voc_ap_11_point(recall: Floats, precision: Floats) -> float:
