@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN_CLASSES = 20
+SHAPES = "shapes"  # --model: the one that is trained here
 app = cli.new_app()
 
 
@@ -37,7 +38,11 @@ def main(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="a checkpoint of python -m lineage.train; default: the quick one for shapes")
+        str | None,
+        typer.Option(
+            help="a checkpoint of python -m lineage.train, or 'shapes': the quick one for drawn shapes. Default: the "
+            "one in models/ that knows VOC's twenty classes; shapes where there is none"
+        ),
     ] = None,
     score: Annotated[
         float | None, typer.Option(help="least score; default 0.5, SVM margin 0 for R-CNN, SPP-net")
@@ -74,15 +79,18 @@ def main(
         from lineage.experiments.checkpoints import load_detector
         from lineage.experiments.generations import GENERATIONS, generation_of
         from lineage.experiments.options import names_in, one_of, pick_device
+        from lineage.experiments.pretrained import model_of
 
         one_of("GENERATION", generation, GENERATIONS)
         where, names = pick_device(device), names_in("--classes", classes)
         asked = {"json": json, "csv": csv, "coco": coco, "yolo": yolo}
         results = {kind: path for kind, path in asked.items() if path is not None}
-        plan = make_plan(pictures or [], camera, out, results, keep=[model] if model else [])
+        own = Path(model) if model and model != SHAPES else None
+        plan = make_plan(pictures or [], camera, out, results, keep=[own] if own else [])
         if frames is not None and not any(source.moves for source in plan.sources):
             raise ValueError("--frames is for videos and cameras: nothing that is to be looked at has frames")
-        path = model or _quick_model(generation, device, cache, console)
+        supplied = None if model else model_of(generation)
+        path = own or supplied or _quick_model(generation, device, cache, console)
         detector, facts = load_detector(path, generation=generation)
         if score is not None and math.isnan(score):
             raise ValueError("--score: nan is no number")
@@ -90,7 +98,8 @@ def main(
         labels = None if names is None else chosen_labels(names, detector.classes)
         settings = Settings(least, labels, every, frames, max_megapixels)
         say = partial(console.print, **cli.PLAIN)
-        raise typer.Exit(run(detector.to(where), plan, settings, say, introduction(facts, model)))
+        named = own or (supplied and Path(supplied.name))
+        raise typer.Exit(run(detector.to(where), plan, settings, say, introduction(facts, named)))
 
 
 def introduction(facts: dict[str, Any], model: Path | None) -> list[str]:

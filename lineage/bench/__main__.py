@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ import typer
 from lineage import cli
 
 QUICK_CHECK = {"steps": 12, "pretraining_crops": 640, "limit_pictures": (24, 8)}
-TIMED_PICTURES = 24
 
 ABLATION_NAMES = (
     "box-regression", "spp-scales", "svm-softmax", "multi-task", "trained-layers", "proposals", "svd", "sharing",
@@ -51,6 +49,9 @@ def main(
     cache: cli.Cache = None,
     ablation: Annotated[str | None, typer.Option(help=f"not the race, but one of: {', '.join(ABLATION_NAMES)}")] = None,
     quick_check: Annotated[bool, typer.Option("--quick-check", help="the whole path, tiny, in under a minute")] = False,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="the detectors of models/ on the data's test split: no training")
+    ] = False,
     timing: Annotated[bool, typer.Option("--timing", help="no training, time alone; see --timing --help")] = False,
 ) -> None:
     """Train R-CNN, SPP-net, Fast R-CNN and Faster R-CNN on the same pictures; measure them side by side."""
@@ -58,11 +59,16 @@ def main(
 
     console = Console()
     with cli.command(console):
+        from lineage.bench.race import run, run_pretrained
         from lineage.bench.report import print_table, write_report
         from lineage.experiments.options import chosen_generations, make_experiment, one_of
 
         assert not timing, "bench() hands --timing over"
         names = chosen_generations(generations)
+        if pretrained and (seeds > 1 or ablation or quick_check or validate or steps):
+            raise ValueError(
+                "--pretrained: trains nothing: without --seeds, --steps, --validate, --ablation, --quick-check"
+            )
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
         experiment = make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
@@ -75,7 +81,10 @@ def main(
         if ablation is not None:
             _ablate(one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)
             return
-        results = run(experiment, names, list(range(seeds)), console)
+        if pretrained:
+            results = run_pretrained(experiment, _with_models(names, generations), console)
+        else:
+            results = run(experiment, names, list(range(seeds)), console)
         write_report(results, out)
         print_table(results, console)
         console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", highlight=False)
@@ -84,86 +93,19 @@ def main(
 def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: Any) -> None:
     from lineage.bench.ablations.report import print_ablation, write_ablation
     from lineage.bench.ablations.run import run_ablation
+    from lineage.bench.race import setting
 
     results = run_ablation(name, experiment, seeds, lambda line: console.print(line, highlight=False, soft_wrap=True))
-    results = {**_circumstances(experiment, seeds), **results}
+    results = {**setting(experiment, seeds), **results}
     print_ablation(results, console)
     console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", highlight=False)
 
 
-def run(experiment: Any, generations: list[str], seeds: list[int], console: Any) -> dict[str, Any]:
-    """Train and evaluate every generation with every seed, measure the first seed's; the ``results`` dict."""
-    from lineage.bench.measure import add_speedups, measure
-    from lineage.experiments.checking import checked_datasets
-    from lineage.experiments.detections import evaluate_detector
-    from lineage.experiments.experiment import dataset_facts
-    from lineage.experiments.generations import generation_of
-    from lineage.experiments.training import region_proposals, trained_detector
+def _with_models(names: list[str], asked: str) -> list[str]:
+    """All that were asked for by name; of all four those whose models there are."""
+    from lineage.experiments.pretrained import model_of
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
-
-    train, test = checked_datasets(experiment, say)
-    say(f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to test, {len(train.classes)} classes")
-    regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
-    say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")
-    rows: dict[str, dict[str, Any]] = {}
-    first_seed: dict[str, Any] = {}
-    for name in generations:
-        trained = []
-        for seed in seeds:
-            detector, facts = trained_detector(experiment, name, seed, train, regions, say)
-            given = None if generation_of(name).proposes else test_regions
-            result, _ = evaluate_detector(detector, test, given, f"{name}: test")
-            trained.append((facts, result))
-            first_seed.setdefault(name, detector)
-        rows[name] = _training_row(trained, first_seed[name], train.classes)
-        say(f"{generation_of(name).title}: mAP " + ", ".join(f"{value:.3f}" for value in rows[name]["map_values"]))
-    images = [test[i][0].to(experiment.device) for i in range(min(TIMED_PICTURES, len(test)))]
-    for name, row in measure(first_seed, images).items():
-        rows[name].update(row)
-    add_speedups(rows)
-    return {**_circumstances(experiment, seeds), "dataset": dataset_facts(train, test), "generations": rows}
-
-
-def _training_row(trained: list[tuple[dict, Any]], detector: Any, classes: tuple[str, ...]) -> dict[str, Any]:
-    facts, results = [f for f, _ in trained], [r for _, r in trained]
-    maps = [float(result.map) for result in results]
-    return {
-        "map_mean": statistics.mean(maps),
-        "map_values": maps,
-        "ap_per_class": {
-            name: statistics.mean(float(result.ap[label]) for result in results)
-            for label, name in enumerate(classes, start=1)
-        },
-        "train_seconds": statistics.mean(f["train_seconds"] for f in facts),
-        "train_steps": facts[0]["steps"],
-        "train_pictures": facts[0]["pictures"],
-        "train_procedure": facts[0]["procedure"],
-        "pretraining": [f["pretraining"] for f in facts],
-        "cache_bytes": round(statistics.mean(f["cache_bytes"] for f in facts)),
-        "parameters": sum(tensor.numel() for tensor in detector.state_dict().values()),
-    }
-
-
-def _circumstances(experiment: Any, seeds: list[int]) -> dict[str, Any]:
-    from lineage.bench.circumstances import circumstances
-
-    limit = experiment.proposal_settings(_rcnn_proposals(experiment)).limit
-    return {
-        **circumstances("python -m lineage.bench", experiment.device),
-        "data": Path(experiment.data).name,
-        "backbone": experiment.backbone,
-        "recipe": experiment.recipe,
-        "proposals": limit,
-        "seeds": seeds,
-    }
-
-
-def _rcnn_proposals(experiment: Any) -> Any:
-    from lineage.experiments.generations import named_recipe
-
-    return named_recipe("rcnn", experiment.recipe).proposals
+    return [name for name in names if asked != cli.ALL_GENERATIONS or model_of(name) is not None] or names
 
 
 def bench() -> None:

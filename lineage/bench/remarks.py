@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from lineage.bench.contradictions import contradictions
-from lineage.bench.results import Results, known, ms, names_of
+from lineage.bench.results import Results, known, ms, names_of, percent
 from lineage.experiments.generations import TITLES
 
 
@@ -17,7 +17,7 @@ def disagreements(results: Results, figures_only: bool = True) -> list[str]:
 
 def remarks(results: Results) -> list[str]:
     """What the numbers do and do not say."""
-    lines = [map_order(results), _proposal_time(results), _fairness(results)]
+    lines = [map_order(results), real_differences(results), _proposal_time(results), _fairness(results)]
     if any(row.get("speedup_with_proposals") is None for row in results["generations"].values()):
         lines.append("R-CNN was not run, so there are no ratios to it.")
     lines.append(
@@ -51,6 +51,25 @@ def map_order(results: Results) -> str:
     return " ".join(parts)
 
 
+def real_differences(results: Results) -> str:
+    """Which of the first seed's detectors are better on such pictures as these: 95 %, paired bootstrap."""
+    found = results.get("differences", [])
+    if not found:
+        return ""
+    real, unclear = [], []
+    for row in found:
+        lower, higher = row["between"] if row["mean"] >= 0 else row["between"][::-1]
+        low, high = sorted(abs(end) for end in row["interval"])
+        pair = f"{TITLES[higher]} above {TITLES[lower]}"
+        if row["interval"][0] <= 0 <= row["interval"][1]:
+            unclear.append(f"{TITLES[lower]} and {TITLES[higher]}")
+        else:
+            real.append(f"{pair} by {percent(low)} to {percent(high)}")
+    parts = [f"These detectors on other such pictures (paired bootstrap, 95 %): {'; '.join(real)}."] if real else []
+    parts += [f"The test pictures are too few to tell apart: {'; '.join(unclear)}."] if unclear else []
+    return " ".join(parts)
+
+
 def _proposal_time(results: Results) -> str:
     fast, faster = (results["generations"].get(name) for name in ("fast_rcnn", "faster_rcnn"))
     if not (fast and faster):
@@ -77,11 +96,12 @@ def _fairness(results: Results) -> str:
 def facts(results: Results) -> list[tuple[str, str]]:
     """What was run, on what."""
     data, seeds = results["dataset"], results["seeds"]
-    pictures = f"{data['train_pictures']} training and {data['test_pictures']} test pictures"
+    pictures = f"{data['train_pictures'] or '?'} training and {data['test_pictures']} test pictures"
     model = f"backbone {results['backbone']}, recipe {results['recipe']}"
+    asked = f", {results['proposals']} region proposals asked for" if results["proposals"] else ""
     return [
         ("data", f"{results['data']}: {pictures}, {len(data['classes'])} classes"),
-        ("model", f"{model}, {results['proposals']} region proposals asked for"),
+        ("model", model + asked),
         ("seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"),
         ("device", str(results["device"])),
         ("versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),

@@ -7,9 +7,12 @@ ours; how many times quicker than R-CNN does.
 from __future__ import annotations
 
 from lineage.bench.published import PUBLISHED, QUANTITIES, headline
+from lineage.bench.published_ap import published_ap
 from lineage.bench.results import Results, giga, map_text, mega, ms, names_of, number, percent, ratio, times
 from lineage.common.stages import PHASES
 from lineage.common.tables import NOTHING, Table
+from lineage.data.voc import VOC_CLASSES
+from lineage.evaluation.errors import KINDS
 from lineage.experiments.generations import TITLES
 
 
@@ -17,7 +20,10 @@ def tables(results: Results) -> list[Table]:
     """Time, ratios and mAP beside what was published, and what it cost: one row a generation in each."""
     notes = _Notes()
     names = names_of(results)
-    return [_time_table(results, names), _ratio_table(results, names, notes), _cost_table(results, names)]
+    accuracy = [_accuracy_table(results, names)] if all("coco" in results["generations"][n] for n in names) else []
+    return [
+        _time_table(results, names), _ratio_table(results, names, notes), *accuracy, _cost_table(results, names)
+    ]  # fmt: skip
 
 
 def _time_table(results: Results, names: list[str]) -> Table:
@@ -56,6 +62,29 @@ def _ratio_table(results: Results, names: list[str], notes: _Notes) -> Table:
     return Table("Times R-CNN's speed, and mAP at IoU 0.5: measured here | published", header, rows)
 
 
+def _accuracy_table(results: Results, names: list[str]) -> Table:
+    """Of the first seed: how sure its mAP is, and what its best detections are (as many as there are objects)."""
+    rows = []
+    for name in names:
+        row = results["generations"][name]
+        totals = [sum(one[field] for one in row["errors"].values()) for field in (*KINDS, "missed", "objects")]
+        *kinds, missed, objects = totals
+        rows.append(
+            (
+                TITLES[name],
+                percent(row["map_values"][0]),
+                "-".join(percent(end) for end in row["map_interval"]),
+                percent(row["coco"]["AP"]),
+                *(number(100 * count / objects if objects else None, "{:.0f}") for count in (*kinds, missed)),
+            )
+        )
+    header = (
+        "", "\nmAP", "95 % by\nbootstrap", "COCO's\nAP", "\nright", "badly\nplaced", "similar\nclass", "other\nclass",
+        "back-\nground", "never\nfound",
+    )  # fmt: skip
+    return Table("How sure, and what goes wrong: % of each class's best detections; objects never found", header, rows)
+
+
 def _cost_table(results: Results, names: list[str]) -> Table:
     rows = []
     for name in names:
@@ -82,10 +111,17 @@ def _cost_table(results: Results, names: list[str]) -> Table:
 
 
 def class_table(results: Results) -> Table:
-    names = names_of(results)
-    per_class = [results["generations"][name].get("ap_per_class", {}) for name in names]
-    rows = [(c, *(percent(ap.get(c)) for ap in per_class)) for c in results["dataset"]["classes"]]
-    return Table("", ("class", *(TITLES[name] for name in names)), rows)
+    """AP a class; of VOC's classes beside the papers' own."""
+    classes, header, columns = results["dataset"]["classes"], ["class"], []
+    for name in names_of(results):
+        ap = results["generations"][name].get("ap_per_class", {})
+        header.append(TITLES[name])
+        columns.append([*(percent(ap.get(c)) for c in classes), percent(results["generations"][name]["map_mean"])])
+        paper = published_ap(name)
+        if paper is not None and tuple(classes) == VOC_CLASSES:
+            header.append(f"its paper's ({paper.network})")
+            columns.append([*(f"{value:.1f}" for value in paper.ap), f"{paper.map:.1f}"])
+    return Table("", tuple(header), list(zip([*classes, "mean"], *columns)))
 
 
 def published_table() -> Table:

@@ -114,7 +114,8 @@ def train_or_find(
         report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir, running=running)
         seconds = seconds_so_far()
     facts = {
-        "seed": seed, "data": experiment.data, "train_seconds": seconds, "pretraining": pretraining,
+        "seed": seed, "data": experiment.data, "train_pictures": len(train), "recipe_name": experiment.recipe,
+        "train_seconds": seconds, "pretraining": pretraining,
         **report.facts(),
     }  # fmt: skip
     write_curves(report.histories, curves_file(path))

@@ -68,19 +68,7 @@ class FastRCNN(nn.Module):
         """The multi-task loss of a minibatch of pictures."""
         regions = [self.propose(image) for image in images] if proposals is None else proposals
         features, frames = self.convolve_batch(images)
-        return self.losses_on(features, frames, targets, regions, generator)
-
-    def losses_on(
-        self,
-        features: Tensor,
-        frames: list[Frame],
-        targets: list[dict],
-        proposals: list[Tensor] | None,
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """The same from the pictures' maps (B, C, h, w)."""
-        assert proposals is not None, "only a network that proposes can do without"
-        return self.roi_losses(features, frames, targets, proposals, generator)
+        return self.roi_losses(features, frames, targets, regions, generator)
 
     def roi_losses(
         self, features: Tensor, frames: list[Frame], targets: list[dict], regions: list[Tensor], draw: torch.Generator

@@ -51,7 +51,8 @@ def train(
     convolve = Convolutions(detector)
 
     def losses_of(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        return detector.losses_on(*convolve(batch), batch.targets, batch.regions, generator)
+        assert batch.regions is not None
+        return detector.roi_losses(*convolve(batch), batch.targets, batch.regions, generator)
 
     detector.train()
     history = optimise(

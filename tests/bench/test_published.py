@@ -6,6 +6,8 @@ import pytest
 
 from lineage.bench.contradictions import CONTRADICTIONS, contradictions
 from lineage.bench.published import PUBLISHED, QUANTITIES, SOURCES, find, headline
+from lineage.bench.published_ap import PUBLISHED_AP, published_ap
+from lineage.data.voc import VOC_CLASSES
 from lineage.experiments.generations import GENERATIONS
 
 
@@ -48,6 +50,7 @@ def values(quantity, generation, source=""):
             "Fast R-CNN paper, table 4",
             {"rcnn": [66.0], "sppnet": [63.1], "fast_rcnn": [66.9, 66.6]},
         ),
+        ("map_voc07_small", "", {"rcnn": [58.5], "sppnet": [59.2], "fast_rcnn": [57.1], "faster_rcnn": [59.9]}),
         ("map_ilsvrc13", "D2", {"rcnn": [31.4], "OverFeat": [24.3]}),
         ("fps", "D2", {"R-FCN": [5.9], "SSD300": [46], "SSD512": [19], "YOLOv1": [45], "YOLOv2": [40]}),
         ("map_voc07", "D2", {"R-FCN": [83.6], "SSD300": [74.3], "SSD512": [76.8], "YOLOv1": [63.4]}),
@@ -99,3 +102,16 @@ def test_contradictions_are_of_those_who_ran():
     every = contradictions(list(GENERATIONS))
     assert every == list(CONTRADICTIONS)
     assert len(contradictions(list(GENERATIONS), figures_only=True)) < len(every)
+
+
+def test_a_class_s_figures_have_the_mean_that_is_printed_beside_them():
+    for row in PUBLISHED_AP:
+        assert len(row.ap) == len(VOC_CLASSES) == 20
+        assert sum(row.ap) / 20 == pytest.approx(row.map, abs=0.0501)
+        assert row.map in [
+            p.value for p in PUBLISHED if p.generation == row.generation and p.quantity.startswith("map")
+        ]
+    assert {row.generation for row in PUBLISHED_AP} == set(GENERATIONS)
+    assert published_ap("rcnn").network == "AlexNet"
+    assert published_ap("rcnn").of_class("aeroplane") == 68.1 and published_ap("rcnn").of_class("tvmonitor") == 64.8
+    assert published_ap("rcnn").of_class("disc") is None and published_ap("YOLOv1") is None
