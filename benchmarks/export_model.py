@@ -31,7 +31,31 @@ def in_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         small[name] = tensor.half() if tensor.is_floating_point() else tensor
         if not torch.isfinite(small[name].float()).all():
-            raise ValueError(f"{path}: {size / 1e6:.1f} MB in half precision are more than {LARGEST / 1e6:.0f}")
+            raise ValueError(f"{name}: {tensor.abs().max():g} is beyond half precision")
+    return small
+
+
+def main() -> int:
+    """Write each checkpoint as ``models/voc2007-GENERATION.safetensors``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", type=Path)
+    parser.add_argument("--facts", nargs="*", default=[], metavar="NAME=VALUE", help="what else is known of them")
+    arguments = parser.parse_args()
+    for path in arguments.checkpoints:
+        state, facts = load_checkpoint(path, {"classes": list(VOC_CLASSES)})
+        facts = {name: value for name, value in facts.items() if name not in DROPPED}
+        for text in arguments.facts:
+            name, _, value = text.partition("=")
+            facts[name] = int(value) if value.isdecimal() else value
+        facts["data"] = "VOC2007 trainval"  # not where it lay on somebody's disk
+        out = FOLDER / f"voc2007-{facts['generation']}.safetensors"
+        save_checkpoint(out, in_half(state), facts)
+        size = out.stat().st_size
+        if size > LARGEST:
+            out.unlink()
+            raise ValueError(
+                f"{path}: takes {size / 1e6:.1f} MB in half precision, and {LARGEST / 1e6:.0f} is the most"
+            )
         print(f"{out.name}: {size / 1e6:.1f} MB")
     return 0
 
