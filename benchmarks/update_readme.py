@@ -9,14 +9,23 @@ from typing import Any
 
 from lineage.bench.ablations.report import ablation_markdown
 from lineage.bench.circumstances import circumstances_line
+from lineage.bench.published import headline
+from lineage.bench.remarks import real_differences
+from lineage.bench.result_tables import class_table, tables
 from lineage.bench.timing_report import timing_markdown
+from lineage.common.tables import markdown_table
+from lineage.data.voc import VOC_CLASSES
 from lineage.experiments.generations import TITLES
 from lineage.viz import milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 LINEAGE_RATIOS = "timing-vgg16-600x800-cpu.json"
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "benchmarks" / name for name in ("README.md", "ABLATIONS.md", "VOC.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "models" / "README.md",
+    *(ROOT / "benchmarks" / name for name in ("README.md", "ABLATIONS.md", "VOC.md")),
+]
 SUSTAINED = 30  # TFLOP/s: about half of what a card of 60 in float32 can do
 HEADER = (
     "| | mAP@0.5, % (range) | ms a picture | of it proposals | times R-CNN | without proposals | GFLOPs "
@@ -49,6 +58,45 @@ def table(results: dict[str, Any]) -> str:
         f"{circumstances_line(results)}"
     )
     return "\n".join([*lines, "", facts])
+
+
+def voc_table(results: dict[str, Any]) -> str:
+    """What was measured on VOC's own pictures, beside the papers' rows."""
+    lines = [
+        "| | mAP@0.5, % (95 %) | its paper, small network | its paper, VGG16 | COCO's AP, % | ms a picture "
+        "| of it proposals | GFLOPs | training, h | cache, MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results["generations"].items():
+        low, high = (100 * end for end in row["map_interval"])
+        published = [headline(quantity, name) for quantity in ("map_voc07_small", "map_voc07")]
+        cells = [
+            TITLES[name],
+            f"{100 * row['map_mean']:.1f} ({low:.1f}-{high:.1f})",
+            *(f"{figure.value:.1f}" if figure else "-" for figure in published),
+            f"{100 * row['coco']['AP']:.1f}",
+            f"{row['ms_per_image']:.0f}",
+            f"{row['ms_by_phase']['propose']:.0f}",
+            f"{sum(row['flops_by_phase'].values()) / 1e9:.1f}",
+            f"{row['train_seconds'] / 3600:.1f}",
+            f"{row['cache_bytes'] / 1e6:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    remark = real_differences(results)
+    data = results["dataset"]
+    facts = (
+        f"{results['data']}, {data['train_pictures']} training and {data['test_pictures']} test pictures, "
+        f"{results['backbone']}, {results['recipe']} recipe; {circumstances_line(results)}"
+    )
+    return "\n".join([*lines, "", *([remark, ""] if remark else []), facts])
+
+
+def parts_of_voc(results: dict[str, Any], part: str) -> str:
+    """``classes``: AP a class beside the papers'. ``errors``: what goes wrong, and how sure the mAPs are."""
+    if part == "classes":
+        return "\n".join(markdown_table(class_table(results)))
+    (errors,) = [table for table in tables(results) if table.title.startswith("How sure")]
+    return "\n".join([f"{errors.title}.", "", *markdown_table(errors)])
 
 
 def plan_table(results: dict[str, Any]) -> str:
@@ -149,11 +197,23 @@ def rendered(results: dict[str, Any]) -> str:
         return comparison_table(results)
     if "capstone" in results:
         return capstone_table(results)
-    return plan_table(results) if "plan" in results else table(results)
+    if "plan" in results:
+        return plan_table(results)
+    ours = tuple(results["dataset"]["classes"]) == VOC_CLASSES
+    return voc_table(results) if ours else table(results)
+
+
+def _text(name: str) -> str:
+    """What stands under ``FILE``, ``FILE classes``, ``FILE errors`` or ``goals``."""
+    if name == "goals":
+        return goals_table()
+    file, _, part = name.partition(" ")
+    results = json.loads((RESULTS / file).read_text())
+    return parts_of_voc(results, part) if part else rendered(results)
 
 
 def main() -> int:
-    """Replace what stands between ``<!-- results: FILE -->`` (or ``goals``) and ``<!-- end -->``; --check compares."""
+    """Replace what stands between ``<!-- results: FILE -->`` (:func:`_text`) and ``<!-- end -->``; --check compares."""
     stale = False
     for document in DOCUMENTS:
         text = document.read_text()
@@ -162,8 +222,7 @@ def main() -> int:
         for part in parts[1:]:
             name, rest = part.split(" -->", 1)
             after = rest.split("<!-- end -->", 1)[1]
-            text_of = goals_table() if name == "goals" else rendered(json.loads((RESULTS / name).read_text()))
-            fresh += f"<!-- results: {name} -->\n{text_of}\n<!-- end -->{after}"
+            fresh += f"<!-- results: {name} -->\n{_text(name)}\n<!-- end -->{after}"
         stale |= fresh != text
         if "--check" not in sys.argv:
             document.write_text(fresh)

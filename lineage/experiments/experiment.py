@@ -64,7 +64,16 @@ class Experiment:
         return train, self._open("val" if self.validate else "test", train.classes)
 
     def training_set(self) -> VOCDataset:
-        """The split to learn from."""
+        """The split to learn from.
+
+        Raises:
+            ValueError: the best weights would be chosen on the pictures of the test.
+        """
+        if self.data == "voc2012" and self.validate_every is not None and self.keep == "best":
+            raise ValueError(
+                "--validate-every: voc2012 is tested on val, since the annotations of its test were never published; "
+                "the best weights cannot be chosen there too: --keep last measures and chooses nothing"
+            )
         learnt_alone = self.validate or self.validate_every is not None  # without the pictures of val
         return self._open(self.split or ("train" if learnt_alone else "trainval"), self.classes)
 

@@ -155,6 +155,11 @@ def test_data_without_val_is_one_sentence(cache, tmp_path):
         learn(small(tmp_path, data=str(tmp_path / "data"), validate_every=2))
 
 
+def test_the_best_weights_are_not_chosen_on_the_pictures_of_the_test(cache):
+    with pytest.raises(ValueError, match="voc2012 is tested on val"):
+        learn(small(cache, data="voc2012", validate_every=2))
+
+
 def test_a_split_on_which_nothing_counts_is_one_sentence(cache, tmp_path):
     shutil.copytree(small(cache).training_set().root, tmp_path / "data")
     for name in (tmp_path / "data" / "ImageSets" / "Main" / "val.txt").read_text().split():
