@@ -281,7 +281,7 @@ def test_unknown_names_are_refused_and_every_generation_has_a_title():
     assert tuple(TITLES) == GENERATIONS
     with pytest.raises(ValueError, match="generation 'yolo' is none of rcnn"):
         named_recipe("yolo", "quick")
-    with pytest.raises(ValueError, match="recipe 'slow' is none of quick, paper"):
+    with pytest.raises(ValueError, match="recipe 'slow' is none of quick, evening, paper"):
         named_recipe("rcnn", "slow")
 
 

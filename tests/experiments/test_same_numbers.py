@@ -10,6 +10,7 @@ from procedures import PROCEDURES, STEPS, learn
 
 from lineage.common.augment import Augmentation
 from lineage.common.running import Running
+from lineage.fast_rcnn.train import Convolutions
 
 EVERYTHING = Augmentation(colour=0.3, scale=1.3, vertical=True)  # with resizing and means, which threads would change
 
@@ -46,7 +47,8 @@ def test_so_does_a_training_that_was_interrupted(procedure, pictures, proposals,
 
 # Of the code that did not yet load pictures apart from the losses. On one machine both give the same bits; with another
 # processor's instructions the numbers differ by up to a ten-thousandth. After steps 1 and 2 of the 4-step training the
-# RPN's boxes differ by more, so of steps 3 and 4 the RPN's losses are compared alone, and less strictly.
+# RPN's boxes differ by more, so of steps 3 and 4 the RPN's losses are compared alone, and less strictly. No maps were
+# kept in half precision then, which moves these losses by up to 1.2 %: they are not kept here either.
 BEFORE = {
     "rcnn": {"softmax": [1.885371, 1.446365, 1.076433]},
     "sppnet": {"softmax": [1.854273, 1.516783, 1.220413]},
@@ -62,7 +64,8 @@ BEFORE = {
 
 
 @pytest.mark.parametrize("procedure", PROCEDURES)
-def test_the_losses_are_those_of_old(procedure, pictures, proposals, tmp_path):
+def test_the_losses_are_those_of_old(procedure, pictures, proposals, tmp_path, monkeypatch):
+    monkeypatch.setattr(Convolutions, "_fixed_layers", lambda self: 0)
     curves, _ = learn(procedure, pictures, proposals, tmp_path, Running())
     for name, values in BEFORE[procedure].items():
         assert curves[name] == pytest.approx(values, rel=1e-2 if procedure == "alternating" else 1e-3), name
