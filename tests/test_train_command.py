@@ -126,6 +126,6 @@ def test_tensorboard_gets_every_number(pictures, cache, tmp_path, monkeypatch):
 
 def test_the_benchmark_takes_the_same_options(monkeypatch):
     seen = []
-    monkeypatch.setattr(bench, "run", lambda experiment, *rest: seen.append(experiment) or {})
+    monkeypatch.setattr("lineage.bench.race.run", lambda experiment, *rest: seen.append(experiment) or {})
     run("--accumulate", 3, "--amp", "bf16", "--workers", 2, app=bench.app)
     assert [(one.accumulate, one.amp, one.workers) for one in seen] == [(3, "bf16", 2)]
