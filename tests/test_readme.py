@@ -39,5 +39,6 @@ def test_every_result_says_where_it_comes_from_and_adds_up(path):
 
 
 def test_every_result_is_shown_somewhere():
-    shown = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "benchmarks").glob("*.md")))
+    pages = (ROOT / "README.md", ROOT / "models" / "README.md", *(ROOT / "benchmarks").glob("*.md"))
+    shown = "".join(path.read_text() for path in pages)
     assert [path.name for path in RESULTS if f"<!-- results: {path.name} -->" not in shown] == []
