@@ -55,7 +55,7 @@ QUICK = Recipe(
     ),
 )  # fmt: skip
 
-# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; what was tried stands in benchmarks/NOTES.md.
 EVENING = Recipe(
     shorter=300,  # a quarter of the paper's pixels, and what SSD takes
     longer=500,

@@ -74,7 +74,7 @@ QUICK = Recipe(
     head_solver=FAST_RCNN_QUICK.solver,
 )  # fmt: skip
 
-# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; what was tried stands in benchmarks/NOTES.md.
 EVENING = Recipe(
     shorter=FAST_RCNN_EVENING.shorter,
     longer=FAST_RCNN_EVENING.longer,

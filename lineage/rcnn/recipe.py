@@ -72,7 +72,7 @@ QUICK = Recipe(
     context=4,  # 16 of 227 is 4.5 of 64
 )  # fmt: skip
 
-# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; what was tried stands in benchmarks/NOTES.md.
 EVENING = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=1000),
     finetune=Solver(

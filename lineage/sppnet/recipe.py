@@ -56,7 +56,7 @@ QUICK = Recipe(
     background_iou=(0.0, 0.5),
 )  # fmt: skip
 
-# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; chosen on its train and val (benchmarks/NOTES.md).
+# VOC2007 with EfficientNet-Lite0 on two CPU cores overnight; what was tried stands in benchmarks/NOTES.md.
 EVENING = Recipe(
     proposals=RCNN_EVENING.proposals,
     finetune=RCNN_EVENING.finetune,
