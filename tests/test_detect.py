@@ -147,8 +147,21 @@ def test_without_a_model_the_quick_one_is_taken(here, monkeypatch):
     quick = save_tiny(here / "quick.safetensors", data="shapes")
     asked = []
     monkeypatch.setattr("lineage.experiments.training.train_alone", lambda *rest: asked.append(rest[1:3]) or quick)
+    monkeypatch.setattr("lineage.experiments.pretrained.FOLDER", here / "none")
     assert "or give --model" in run("faster_rcnn", "x.jpg", "--json", "r.json", "--cache", here)
     assert asked == [("faster_rcnn", 0)]
+
+
+def test_the_model_that_comes_with_the_project_is_taken_unless_the_quick_one_is_asked_for(here, monkeypatch):
+    picture(here / "x.jpg")
+    quick = save_tiny(here / "quick.safetensors", data="shapes")
+    monkeypatch.setattr("lineage.experiments.training.train_alone", lambda *rest: quick)
+    monkeypatch.setattr("lineage.experiments.pretrained.FOLDER", here)
+    save_tiny(here / "voc2007-faster_rcnn.safetensors", classes=("cat", "dog"), data="VOC2007 trainval")
+    said = run("faster_rcnn", "x.jpg", "--json", "r.json")
+    assert said.startswith("voc2007-faster_rcnn.safetensors: ")
+    assert "trained on VOC2007 trainval; knows cat, dog" in said
+    assert "drawn shapes" in run("faster_rcnn", "x.jpg", "--json", "r.json", "--model", "shapes", "--cache", here)
 
 
 def test_a_wrong_argument_is_one_sentence_and_nothing_is_written(models, here):
