@@ -67,13 +67,17 @@ def fold_batch_norm(module: nn.Module) -> None:
     """Replace, in place, every (Conv2d, BatchNorm2d) pair of neighbours by one convolution with the same output.
 
     Detection minibatches hold one to four pictures, too few for batch statistics, so detectors keep the
-    normalisation of pre-training fixed; a fixed one is an affine map a channel, which the convolution absorbs.
+    normalisation of pre-training fixed; a fixed one is an affine map a channel, which the convolution absorbs. Its
+    weights and bias learn on, as those of a network that never had any.
     """
     module.eval()
     children = list(module.named_children())
     for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, conv_name, nn.utils.fuse_conv_bn_eval(conv, norm))
+            folded = nn.utils.fuse_conv_bn_eval(conv, norm)
+            assert folded.bias is not None
+            folded.bias.requires_grad_(conv.weight.requires_grad)  # torch freezes the bias that the pair had not
+            setattr(module, conv_name, folded)
             setattr(module, norm_name, nn.Identity())
     for _, child in children:
         fold_batch_norm(child)
