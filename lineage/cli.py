@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -51,6 +52,10 @@ Workers = Annotated[
 Accumulate = Annotated[int | None, typer.Option(min=1, help="minibatches a step, their gradients averaged")]
 Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, for a GPU that has bfloat16")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
+
+# OpenMP's threads wait for work by spinning for milliseconds, on processors that numba's kernels, or other programs,
+# could have used. Read when torch is loaded; GNU's OpenMP alone knows it.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is
 

@@ -114,6 +114,36 @@ def test_folding_keeps_efficientnets_outputs():
     assert batch_norms(build("efficientnet_lite0")) == 0
 
 
+@pytest.mark.parametrize("name", ["tiny", "resnet18", "efficientnet_lite0"])
+def test_what_was_folded_learns_biases_and_all(name):
+    """Torch's own folding gives a convolution that had no bias one that does not learn."""
+    backbone = build(name)
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    backbone.freeze_leading_layers(2)
+    assert not any(parameter.requires_grad for parameter in backbone.conv[:2].parameters())
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("amp", [False, True])
+@pytest.mark.parametrize(("kernel", "stride", "expansion"), [(3, 1, 6), (5, 2, 6), (3, 1, 1)])
+def test_a_block_of_efficientnet_learns_on_a_cpu_as_its_layers_do(kernel, stride, expansion, amp, folded):
+    from lineage.backbones.efficientnet import InvertedResidual
+
+    block = randomise(InvertedResidual(8, 12, kernel, stride, expansion)).eval()
+    if folded:
+        fold_batch_norm(block)
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, 8, 9, 10, generator=generator).to(memory_format=torch.channels_last).requires_grad_()
+    found = {}
+    for name, forward in (("ours", block), ("plain", block.layers)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp and name == "ours"):
+            output = forward(x)
+        back = torch.randn(output.shape, generator=generator.manual_seed(2)).to(output.dtype)
+        found[name] = [output, *torch.autograd.grad(output, [x, *block.parameters()], back)]
+    for ours, plain in zip(found["ours"], found["plain"]):
+        assert (ours.float() - plain).norm() <= (0.1 if amp else 1e-5) * plain.norm()
+
+
 def test_batch_normalisation_added_and_folded_again_keeps_the_same_layers():
     conv = build_backbone("tiny").conv
     x = torch.rand(1, 3, 32, 32)
