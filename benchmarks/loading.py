@@ -23,7 +23,7 @@ from lineage.common.image import IMAGENET_MEAN, IMAGENET_STD
 from lineage.common.optimise import Solver, optimise
 from lineage.common.running import Running
 from lineage.data.voc import VOCDataset
-from lineage.fast_rcnn.train import load_batch
+from lineage.fast_rcnn.minibatch import load_batch
 from lineage.faster_rcnn.recipe import PAPER
 
 PICTURES = 8

@@ -15,7 +15,8 @@ from lineage.common.progress import track
 from lineage.common.resume import run_once
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
-from lineage.fast_rcnn.train import Batch, Convolutions, loader
+from lineage.fast_rcnn.convolutions import Convolutions
+from lineage.fast_rcnn.minibatch import Batch, loader
 from lineage.faster_rcnn.detector import FasterRCNN
 from lineage.faster_rcnn.rpn import select_proposals
 

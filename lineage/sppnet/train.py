@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.common.history import History, TrainingReport
-from lineage.common.kept_maps import KeptMaps
+from lineage.common.kept_maps import KeptMaps, Maps
 from lineage.common.matching import label_regions
 from lineage.common.optimise import optimise
 from lineage.common.resume import run_once
@@ -100,18 +100,16 @@ def finetune_fc(
     nn.init.normal_(softmax.weight, std=0.01, generator=seeded_generator(seed, 2))
     nn.init.zeros_(softmax.bias)
     softmax.to(device)
-    kept, frames_of = KeptMaps(), {}
+    kept = KeptMaps()
 
-    def convolve(number: int, image: Tensor) -> list[Tensor]:
-        maps, frames = detector.convolve(image.to(device, non_blocking=True))
-        frames_of[number] = [frame.without_pixels() for frame in frames]  # pooling needs their geometry only
-        return maps
+    def convolve(image: Tensor) -> Maps:
+        return detector.convolve(image.to(device, non_blocking=True))
 
     def losses_of(batch: list[Windows], generator: torch.Generator) -> dict[str, Tensor]:
         pooled = []
         for number, image, boxes, _ in batch:
-            maps = kept.get(number, partial(convolve, number, image))
-            pooled.append(detector.pool(maps, frames_of[number], boxes.to(device)))
+            maps, frames = kept.get(number, partial(convolve, image))
+            pooled.append(detector.pool(maps, frames, boxes.to(device)))
         pyramid = [torch.cat(level) for level in zip(*pooled)]  # (B, C, n, n) a level
         labels = torch.cat([windows.labels for windows in batch]).to(device)  # (B,)
         return {"softmax": F.cross_entropy(softmax(detector.head(pyramid)).float(), labels)}

@@ -10,7 +10,7 @@ from procedures import PROCEDURES, STEPS, learn
 
 from lineage.common.augment import Augmentation
 from lineage.common.running import Running
-from lineage.fast_rcnn.train import Convolutions
+from lineage.fast_rcnn.convolutions import Convolutions
 
 EVERYTHING = Augmentation(colour=0.3, scale=1.3, vertical=True)  # with resizing and means, which threads would change
 

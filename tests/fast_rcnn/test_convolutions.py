@@ -9,11 +9,12 @@ import torch
 
 from lineage.backbones import build_backbone
 from lineage.common.augment import Augmentation
-from lineage.common.kept_maps import KeptMaps
+from lineage.common.kept_maps import ROOM, KeptMaps
 from lineage.common.sampling import seeded_generator
+from lineage.fast_rcnn.convolutions import Convolutions
 from lineage.fast_rcnn.detector import FastRCNN
+from lineage.fast_rcnn.minibatch import load_batch
 from lineage.fast_rcnn.recipe import QUICK
-from lineage.fast_rcnn.train import Convolutions, load_batch
 
 
 class Pictures:
@@ -92,10 +93,17 @@ def test_maps_come_out_rounded_kept_or_not():
 
     def compute():
         computed.append(1)
-        return [torch.full((1, 2), 1 / 3)]
+        return [torch.full((1, 2), 1 / 3)], []
 
     kept, none = KeptMaps(), KeptMaps(room=0)
     for maps in (kept, none):
-        assert torch.equal(maps.get("a", compute)[0], torch.full((1, 2), 1 / 3).half().float())
-        assert torch.equal(maps.get("a", compute)[0], torch.full((1, 2), 1 / 3).half().float())
+        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 2), 1 / 3).half().float())
+        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 2), 1 / 3).half().float())
     assert len(computed) == 1 + 2
+
+
+def test_a_small_machine_keeps_a_share_of_its_memory(monkeypatch):
+    monkeypatch.setattr("lineage.common.kept_maps._memory", lambda: 2**32)
+    assert KeptMaps().room == 2**30
+    monkeypatch.setattr("lineage.common.kept_maps._memory", lambda: 2**40)
+    assert KeptMaps().room == ROOM
