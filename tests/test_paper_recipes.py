@@ -17,8 +17,8 @@ from lineage.common.loading import Loaded
 from lineage.common.matching import BACKGROUND, FOREGROUND
 from lineage.common.optimise import _step, make_optimiser
 from lineage.experiments.generations import build_detector, named_recipe
-from lineage.fast_rcnn.sampling import sample_rois
 from lineage.fast_rcnn.minibatch import load_batch
+from lineage.fast_rcnn.sampling import sample_rois
 from lineage.faster_rcnn.loss import rpn_loss
 from lineage.rcnn.finetune import sample_crops
 from lineage.selective_search import FAST
