@@ -76,7 +76,7 @@ class FastRCNN(nn.Module):
         """Sample RoIs in each picture, pool them from the shared maps (B, C, h, w), and take the multi-task loss."""
         boxes, labels, offsets = sample_minibatch(regions, targets, self.recipe, draw, features.device)
         fc7 = self.fc(self.pool(features, [frame.boxes_in(box) for frame, box in zip(frames, boxes)]))  # (R, D)
-        scores, moves = self.head.cls_score(fc7).float(), self.head.offsets(fc7).float()  # (R, C + 1), (R, C, 4)
+        scores, moves = self.head.scores(fc7).float(), self.head.offsets(fc7).float()  # (R, C + 1), (R, C, 4)
         return multi_task_loss(scores, moves, labels, offsets, self.recipe.regression_weight)
 
     @stage("selective search", phase="propose")
@@ -105,7 +105,7 @@ class FastRCNN(nn.Module):
 
     @stage("softmax", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:
-        return self.head.cls_score(fc7).softmax(dim=1)[:, 1:]  # (R, C)
+        return self.head.scores(fc7).softmax(dim=1)[:, 1:]  # (R, C)
 
     @stage("offsets", phase="refine")
     def refine(self, fc7: Tensor, proposals: Tensor, image: Tensor) -> Tensor:

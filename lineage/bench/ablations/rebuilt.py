@@ -60,7 +60,7 @@ class FastRCNNWithSVMs(FastRCNN):
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:
-        return self.svms(fc7)  # (R, C)
+        return self.svms(self.head.average(fc7))  # (R, C)
 
 
 def with_svms(detector: Any, setting: Setting) -> Any:
@@ -71,7 +71,7 @@ def with_svms(detector: Any, setting: Setting) -> Any:
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         device = next(detector.parameters()).device
         features, frame = detector.convolve(image.to(device))
-        fc7 = detector.fc(detector.pool(features, [frame.boxes_in(boxes.to(device))])).cpu()
+        fc7 = detector.head.average(detector.fc(detector.pool(features, [frame.boxes_in(boxes.to(device))]))).cpu()
         return fc7[:, :0], fc7
 
     with tempfile.TemporaryDirectory(dir=setting.experiment.cache) as folder:
