@@ -80,10 +80,12 @@ class _Predictor(nn.Module):
 
     def __init__(self, head: Any) -> None:
         super().__init__()
-        self.average, self.cls_score, self.bbox_pred = head.average, _plain(head.cls_score), _plain(head.bbox_pred)
+        self.average, self.cells = head.average, head.cells
+        self.cls_score, self.bbox_pred = _plain(head.cls_score), _plain(head.bbox_pred)
 
     def forward(self, fc7: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cls_score(self.average(fc7)), nn.functional.pad(self.bbox_pred(fc7.flatten(1)), (4, 0))
+        offsets = self.bbox_pred(fc7.flatten(1) / self.cells)
+        return self.cls_score(self.average(fc7)), nn.functional.pad(offsets, (4, 0))
 
 
 def _plain(module: nn.Module) -> nn.Module:
@@ -112,4 +114,4 @@ def spread_out(ours: FasterRCNN, image: Tensor) -> None:
     spread(ours.rpn.bbox_pred, 0.2, lambda: ours.rpn(features)[1].reshape(-1, 4 * anchors))
     fc7 = ours.fc(ours.pool(features, [frame.boxes_in(ours.propose(image))]))
     spread(ours.head.cls_score, 2.0, lambda: ours.head.scores(fc7))
-    spread(ours.head.bbox_pred, 1.0, lambda: ours.head.bbox_pred(fc7.flatten(1)))
+    spread(ours.head.bbox_pred, 1.0, lambda: ours.head.offsets(fc7).flatten(1))

@@ -26,8 +26,9 @@ class Head(nn.Module):
         averages = any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in backbone.fc)
         self.fc = backbone.fc[:-2] if averages else backbone.fc
         self.average = backbone.fc[-2:] if averages else nn.Identity()
+        self.cells = _cells(self.fc, backbone) if averages else 1
         self.cls_score = Linear(backbone.features, num_classes + 1)
-        self.bbox_pred = Linear(backbone.features * (self._cells(backbone) if averages else 1), num_classes * 4)
+        self.bbox_pred = Linear(backbone.features * self.cells, num_classes * 4)
         nn.init.normal_(self.cls_score.weight, std=class_std, generator=generator)
         nn.init.normal_(self.bbox_pred.weight, std=offset_std, generator=generator)
         nn.init.zeros_(self.cls_score.bias)
@@ -39,10 +40,12 @@ class Head(nn.Module):
 
     def offsets(self, fc7: Tensor) -> Tensor:
         """fc7 -> (R, C, 4), normalised as in training."""
-        return self.bbox_pred(fc7.flatten(1)).view(len(fc7), self.bbox_pred.out_features // 4, 4)
+        each = fc7.flatten(1) / self.cells  # what the cells say is averaged, but each has weights of its own
+        return self.bbox_pred(each).view(len(fc7), self.bbox_pred.out_features // 4, 4)
 
-    @torch.no_grad()
-    def _cells(self, backbone: Backbone) -> int:
-        """m x m, for ``backbone``'s pooled maps."""
-        pooled = next(self.fc.parameters()).new_zeros(1, backbone.channels, backbone.pool_size, backbone.pool_size)
-        return self.fc(pooled)[0, 0].numel()
+
+@torch.no_grad()
+def _cells(fc: nn.Module, backbone: Backbone) -> int:
+    """m x m, for ``backbone``'s pooled maps."""
+    pooled = next(fc.parameters()).new_zeros(1, backbone.channels, backbone.pool_size, backbone.pool_size)
+    return fc(pooled)[0, 0].numel()

@@ -84,12 +84,12 @@ EVENING = Recipe(
     frozen=FAST_RCNN_EVENING.frozen,
     rpn=RPNSettings(
         sizes=(  # k-means over the boxes of VOC2007's train at this picture size
-            (31, 43), (47, 106), (85, 61), (89, 145), (168, 113), (127, 235), (305, 152), (214, 267), (346, 270),
+            (46, 64), (70, 159), (128, 92), (134, 218), (252, 170), (190, 352), (458, 228), (321, 400), (519, 405),
         ),
         channels=256,  # section 3.1: ZF's
         smooth_l1_beta=1 / 9,
-        min_size=8,  # 16 of the papers' 600 pixels
-        foreground_iou=0.5,  # cells are 16 of 300 pixels apart: at 0.7 few small objects would have an anchor
+        min_size=12,  # 16 of the papers' 600 pixels
+        foreground_iou=0.5,  # cells are 16 of 450 pixels apart: at 0.7 few small objects would have an anchor
         keep_border_anchors=True,
         before_nms_train=1000,
         after_nms_train=300,
