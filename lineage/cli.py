@@ -50,7 +50,7 @@ Workers = Annotated[
     typer.Option(min=0, help="processes that load pictures ahead; the numbers stay the same; default: 0 on a CPU"),
 ]
 Accumulate = Annotated[int | None, typer.Option(min=1, help="minibatches a step, their gradients averaged")]
-Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, for a GPU that has bfloat16")]
+Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, where the processor or GPU has bfloat16")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
 # OpenMP's threads wait for work by spinning for milliseconds, on processors that numba's kernels, or other programs,

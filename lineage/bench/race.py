@@ -45,6 +45,7 @@ def run(experiment: Experiment, generations: list[str], seeds: list[int], consol
         for seed in seeds:
             detector, facts = trained_detector(experiment, name, seed, train, regions, say)
             given = None if generation_of(name).proposes else test_regions
+            detector.amp = experiment.amp
             result, detections = evaluate_detector(detector, test, given, f"{name}: test")
             trained.append((facts, result))
             first_seed.setdefault(name, (detector, detections))
@@ -79,6 +80,7 @@ def run_pretrained(experiment: Experiment, generations: list[str], console: Cons
         given = None
         if not generation_of(name).proposes:
             given = proposals_by(detector.recipe.proposals, test, experiment.cache)
+        detector.amp = experiment.amp
         result, detections = evaluate_detector(detector.to(experiment.device), test, given, f"{name}: test")
         detectors[name] = detector, detections
         rows[name] = _training_row([(facts, result)], detector, classes)

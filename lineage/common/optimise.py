@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from lineage.common.history import History
 from lineage.common.interrupts import uninterrupted
 from lineage.common.loading import Load, Loaded, Steps, WorkerDied, loaded_ahead, only_indices
+from lineage.common.precision import mixed
 from lineage.common.progress import progress_bar
 from lineage.common.resume import forget_all_but, load_best, restore_state, save_best, save_state
 from lineage.common.running import PLAINLY, Running
@@ -201,7 +201,7 @@ def _step(
         group["lr"] = solver.learning_rate * solver.rate(step) * group["scale"]
     sums: dict[str, float] = {}
     for number, batch in enumerate(loaded.minibatches):
-        with _precision(solver, optimiser):
+        with mixed(solver.amp, optimiser.param_groups[0]["params"][0].device):
             losses = losses_of(batch, loaded.generator)
         values = torch.stack(list(losses.values()))
         for name, value in zip(losses, values.tolist()):  # the one moment at which a GPU is waited for
@@ -221,15 +221,6 @@ def _step(
         optimiser.step()
         history.add(sums)
     return sums
-
-
-def _precision(solver: Solver, optimiser: torch.optim.Optimizer) -> contextlib.AbstractContextManager:
-    """Where torch picks bfloat16 for what gains by it, if the solver wants that."""
-    if solver.amp is None:
-        return contextlib.nullcontext()
-    if solver.amp != "bf16":
-        raise ValueError(f"solver: amp {solver.amp!r} is neither None nor 'bf16'")
-    return torch.autocast(optimiser.param_groups[0]["params"][0].device.type, torch.bfloat16)
 
 
 def _validate(modules: list[nn.Module], history: History, running: Running, resume: Path | None) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -13,12 +11,13 @@ from lineage.common.boxes import clip_boxes_to_image, decode_boxes
 from lineage.common.constants import constant
 from lineage.common.image import Frame, as_channels_last, check_images, detect_each, stack_frames, to_frame
 from lineage.common.nms import suppress_per_class
+from lineage.common.precision import mixed
 from lineage.common.stages import stage
 from lineage.common.targets import check_targets
 from lineage.fast_rcnn.head import Head
 from lineage.fast_rcnn.loss import multi_task_loss
 from lineage.fast_rcnn.recipe import QUICK, HeadSettings, Recipe
-from lineage.fast_rcnn.roi_pool import roi_pool, with_picture_index
+from lineage.fast_rcnn.roi_pool import roi_pool
 from lineage.fast_rcnn.sampling import sample_minibatch
 
 
@@ -32,6 +31,7 @@ class FastRCNN(nn.Module):
     """
 
     generation = "fast_rcnn"
+    amp: str | None = None  # "bf16": conv and fc part in mixed precision when it detects
 
     def __init__(self, backbone: Backbone, classes: tuple[str, ...], recipe: HeadSettings = QUICK) -> None:
         super().__init__()
@@ -67,8 +67,7 @@ class FastRCNN(nn.Module):
     ) -> dict[str, Tensor]:
         """The multi-task loss of a minibatch of pictures."""
         regions = [self.propose(image) for image in images] if proposals is None else proposals
-        features, frames = self.convolve_batch(images)
-        return self.roi_losses(features, frames, targets, regions, generator)
+        return self.roi_losses(*self.convolve_batch(images), targets, regions, generator)
 
     def roi_losses(
         self, features: Tensor, frames: list[Frame], targets: list[dict], regions: list[Tensor], draw: torch.Generator
@@ -81,12 +80,14 @@ class FastRCNN(nn.Module):
 
     @stage("selective search", phase="propose")
     def propose(self, image: Tensor) -> Tensor:
-        return cast(Recipe, self.recipe).proposals.propose(image)  # (R, 4)
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe.proposals.propose(image)  # (R, 4)
 
     @stage("conv", phase="features")
     def convolve(self, image: Tensor) -> tuple[Tensor, Frame]:
-        features, (frame,) = self.convolve_batch([image])
-        return features, frame  # (1, C, h, w)
+        with mixed(self.amp, image.device):
+            features, (frame,) = self.convolve_batch([image])
+        return features.float(), frame  # (1, C, h, w)
 
     def convolve_batch(self, images: list[Tensor]) -> tuple[Tensor, list[Frame]]:
         """The same for a minibatch of pictures, padded to one size: (B, C, h, w)."""
@@ -96,12 +97,12 @@ class FastRCNN(nn.Module):
 
     @stage("roi pool", phase="features")
     def pool(self, features: Tensor, rois: list[Tensor]) -> Tensor:
-        net = self.backbone
-        return roi_pool(features, with_picture_index(rois), net.pool_size, 1 / net.stride)  # (R, C, n, n)
+        return roi_pool(features, rois, self.backbone.pool_size, 1 / self.backbone.stride)  # (R, C, n, n)
 
     @stage("fc", phase="features")
     def fc(self, pooled: Tensor) -> Tensor:
-        return in_batches(self.head.fc, pooled, self.backbone.fc_batch)  # (R, D)
+        with mixed(self.amp, pooled.device):
+            return in_batches(self.head.fc, pooled, self.backbone.fc_batch).float()  # (R, D)
 
     @stage("softmax", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

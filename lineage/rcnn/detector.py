@@ -10,6 +10,7 @@ from lineage.common.batches import GPU_PIXELS, PIXELS, in_batches
 from lineage.common.boxes import clip_boxes_to_image
 from lineage.common.image import as_channels_last, detect_each, normalise
 from lineage.common.nms import suppress_per_class
+from lineage.common.precision import mixed
 from lineage.common.stages import stage
 from lineage.rcnn.box_regression import BoxRegressors
 from lineage.rcnn.recipe import QUICK, Recipe
@@ -26,6 +27,7 @@ class RCNN(nn.Module):
     """
 
     generation = "rcnn"
+    amp: str | None = None  # "bf16": the CNN in mixed precision
 
     def __init__(self, backbone: Backbone, classes: tuple[str, ...], recipe: Recipe = QUICK) -> None:
         super().__init__()
@@ -67,8 +69,10 @@ class RCNN(nn.Module):
     def cnn(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         area = self.backbone.crop_size**2
         cpu, gpu = max(1, PIXELS // area), max(1, GPU_PIXELS // area)
-        pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu)  # (R, C, n, n)
-        return pool5.flatten(1), in_batches(self.backbone.fc, pool5, self.backbone.fc_batch)  # (R, D5), (R, D7)
+        with mixed(self.amp, crops.device):
+            pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu)  # (R, C, n, n)
+            fc7 = in_batches(self.backbone.fc, pool5, self.backbone.fc_batch)
+        return pool5.flatten(1).float(), fc7.float()  # (R, D5), (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from lineage.backbones import Backbone
 from lineage.common.boxes import clip_boxes_to_image
 from lineage.common.image import Frame, as_channels_last, detect_each, to_frame
 from lineage.common.nms import suppress_per_class
+from lineage.common.precision import mixed
 from lineage.common.stages import stage
 from lineage.rcnn.box_regression import BoxRegressors
 from lineage.rcnn.svm import LinearSVMs
@@ -27,6 +28,7 @@ class SPPNet(nn.Module):
     """
 
     generation = "sppnet"
+    amp: str | None = None  # "bf16": conv and fc part in mixed precision
 
     def __init__(self, backbone: Backbone, classes: tuple[str, ...], recipe: Recipe = QUICK) -> None:
         super().__init__()
@@ -66,7 +68,8 @@ class SPPNet(nn.Module):
     def convolve(self, image: Tensor) -> tuple[list[Tensor], list[Frame]]:
         net, longer = self.backbone, self.recipe.longer
         frames = [to_frame(image, shorter, longer, net.mean, net.std) for shorter in self.recipe.scales]
-        return [net.conv(as_channels_last(frame.pixels)) for frame in frames], frames
+        with mixed(self.amp, image.device):
+            return [net.conv(as_channels_last(frame.pixels)).float() for frame in frames], frames
 
     @stage("spp", phase="features")
     def pool(self, maps: list[Tensor], frames: list[Frame], proposals: Tensor) -> list[Tensor]:
@@ -87,7 +90,8 @@ class SPPNet(nn.Module):
 
     @stage("fc", phase="features")
     def fc(self, pooled: list[Tensor]) -> Tensor:
-        return self.head(pooled)  # (R, D7)
+        with mixed(self.amp, pooled[0].device):
+            return self.head(pooled).float()  # (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

@@ -314,3 +314,17 @@ def test_from_sppnet_on_the_convolutions_cost_the_same_whatever_the_regions(gene
     assert fifty["fc"] == 50 * one["fc"] > 0  # what is left to each region
     larger = traced(generation, 1, picture(192, 256)).total("flops", "name")["conv"]
     assert larger == 4 * one["conv"]  # it is the picture's size that counts
+
+
+@every_generation
+def test_mixed_precision_finds_the_same_but_for_rounding(generation):
+    detector, boxes = detector_of(generation).eval(), [some_boxes(40)]
+    (plain,) = detector([picture()], proposals=boxes)
+    types = []
+    detector.backbone.conv.register_forward_hook(lambda _, inputs, output: types.append(output.dtype))
+    detector.amp = "bf16"
+    (found,) = detector([picture()], proposals=boxes)
+    assert set(types) == {torch.bfloat16}
+    assert all(found[name].dtype == plain[name].dtype for name in found)
+    assert not torch.equal(found["scores"][:5], plain["scores"][:5])
+    torch.testing.assert_close(found["scores"][:5], plain["scores"][:5], rtol=0.05, atol=0.05)
