@@ -32,6 +32,7 @@ Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torc
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU), evening (hours) or paper")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 (the second GPU), or mps")]
 Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
+Pretrain = Annotated[bool, typer.Option("--pretrain", help="pre-train tiny now, instead of with models/'s weights")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
 Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
 ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]

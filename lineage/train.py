@@ -33,6 +33,7 @@ def main(
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
     procedure: cli.Procedure = None,
+    pretrain: cli.Pretrain = False,
     changes: cli.Set = None,
     steps: cli.Steps = None,
     accumulate: cli.Accumulate = None,
@@ -72,7 +73,7 @@ def main(
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
             split=split, unannotated=unannotated, skip_bad=skip_bad, accept=accept, changes=changes_in(changes or []),
             steps=steps, accumulate=accumulate, amp=amp, workers=workers, validate_every=validate_every, keep=keep,
-            cache=cache,
+            pretrain_here=pretrain, cache=cache,
         )  # fmt: skip
         if explain:
             console.print(recipe_table(generation, recipe))

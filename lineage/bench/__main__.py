@@ -40,6 +40,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="train each generation this often")] = 1,
     procedure: cli.Procedure = None,
     pretraining: Annotated[bool, typer.Option(help="pre-train tiny on crops first; R-CNN's second claim")] = True,
+    pretrain: cli.Pretrain = False,
     validate: Annotated[bool, typer.Option(help="train on train, test on val: for choosing settings")] = False,
     steps: cli.Steps = None,
     accumulate: cli.Accumulate = None,
@@ -75,8 +76,8 @@ def main(
             procedure=procedure, preprocessing=preprocessing,
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
             unannotated=unannotated, skip_bad=skip_bad, accept=accept,
-            pretraining=pretraining, validate=validate, accumulate=accumulate, amp=amp, workers=workers, cache=cache,
-            **fields,
+            pretraining=pretraining, pretrain_here=pretrain, validate=validate, accumulate=accumulate, amp=amp,
+            workers=workers, cache=cache, **fields,
         )  # fmt: skip
         if ablation is not None:
             _ablate(one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)

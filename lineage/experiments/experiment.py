@@ -43,7 +43,8 @@ class Experiment:
     classes: tuple[str, ...] | None = None  # in this order; None: what the annotations have
     changes: tuple[tuple[str, Any], ...] = ()  # of the recipe: field, with dots where it is nested, and value
     regions: str = "selective search"  # where Fast R-CNN's proposals come from
-    pretraining: bool = True
+    pretraining: bool = True  # of tiny
+    pretrain_here: bool = False  # and not by somebody else, whose weights lie in models/
     validate: bool = False  # train on "train", test on "val": for making choices
     split: str | None = None  # to learn from; None is trainval, or train with ``validate``
     unannotated: str = "error"  # what a picture without an annotation is: see VOCDataset

@@ -1,4 +1,4 @@
-"""Trained detectors that come with the project: ``models/`` in a checkout. A wheel has none, which is said."""
+"""Trained weights that come with the project: ``models/`` in a checkout. A wheel has none, which is said."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ FOLDER = Path(lineage.__file__).resolve().parents[1] / "models"
 def model_of(generation: str) -> Path | None:
     """The file of a generation's detector of VOC's twenty classes; None where there is none."""
     path = FOLDER / f"voc2007-{generation}.safetensors"
+    return path if path.is_file() else None
+
+
+def tiny_of(seed: int) -> Path | None:
+    """The file of tiny's weights that ``lineage.backbones.pretrain`` gave with this seed; None where there is none."""
+    path = FOLDER / f"tiny-{seed}.safetensors"
     return path if path.is_file() else None
 
 
