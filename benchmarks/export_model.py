@@ -3,8 +3,8 @@
 What a checkpoint says of itself goes along; how well it does is measured from what lies there, by
 ``python -m lineage.bench --pretrained``, whose results ``models/README.md`` is written from (update_readme.py).
 
-``python benchmarks/export_model.py --tiny`` pre-trains tiny as ``python -m lineage.bench --pretrain`` does, and puts its
-weights there, in full precision: what the default run starts from.
+``python benchmarks/export_model.py --tiny`` pre-trains tiny as ``python -m lineage.bench --pretrain`` does, and puts
+its weights there, in full precision: what the default run starts from.
 """
 
 from __future__ import annotations
