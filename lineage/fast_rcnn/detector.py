@@ -87,7 +87,7 @@ class FastRCNN(nn.Module):
     def convolve(self, image: Tensor) -> tuple[Tensor, Frame]:
         with mixed(self.amp, image.device):
             features, (frame,) = self.convolve_batch([image])
-        return features.float(), frame  # (1, C, h, w)
+        return features.to(image.dtype), frame  # (1, C, h, w)
 
     def convolve_batch(self, images: list[Tensor]) -> tuple[Tensor, list[Frame]]:
         """The same for a minibatch of pictures, padded to one size: (B, C, h, w)."""
@@ -102,7 +102,7 @@ class FastRCNN(nn.Module):
     @stage("fc", phase="features")
     def fc(self, pooled: Tensor) -> Tensor:
         with mixed(self.amp, pooled.device):
-            return in_batches(self.head.fc, pooled, self.backbone.fc_batch).float()  # (R, D)
+            return in_batches(self.head.fc, pooled, self.backbone.fc_batch).to(pooled.dtype)  # (R, D)
 
     @stage("softmax", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

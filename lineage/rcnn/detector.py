@@ -72,7 +72,7 @@ class RCNN(nn.Module):
         with mixed(self.amp, crops.device):
             pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu)  # (R, C, n, n)
             fc7 = in_batches(self.backbone.fc, pool5, self.backbone.fc_batch)
-        return pool5.flatten(1).float(), fc7.float()  # (R, D5), (R, D7)
+        return pool5.flatten(1).to(crops.dtype), fc7.to(crops.dtype)  # (R, D5), (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class SPPNet(nn.Module):
         net, longer = self.backbone, self.recipe.longer
         frames = [to_frame(image, shorter, longer, net.mean, net.std) for shorter in self.recipe.scales]
         with mixed(self.amp, image.device):
-            return [net.conv(as_channels_last(frame.pixels)).float() for frame in frames], frames
+            return [net.conv(as_channels_last(frame.pixels)).to(image.dtype) for frame in frames], frames
 
     @stage("spp", phase="features")
     def pool(self, maps: list[Tensor], frames: list[Frame], proposals: Tensor) -> list[Tensor]:
@@ -91,7 +91,7 @@ class SPPNet(nn.Module):
     @stage("fc", phase="features")
     def fc(self, pooled: list[Tensor]) -> Tensor:
         with mixed(self.amp, pooled[0].device):
-            return self.head(pooled).float()  # (R, D7)
+            return self.head(pooled).to(pooled[0].dtype)  # (R, D7)
 
     @stage("svm", phase="classify")
     def classify(self, fc7: Tensor) -> Tensor:
