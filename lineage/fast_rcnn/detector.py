@@ -17,7 +17,7 @@ from lineage.common.targets import check_targets
 from lineage.fast_rcnn.head import Head
 from lineage.fast_rcnn.loss import multi_task_loss
 from lineage.fast_rcnn.recipe import QUICK, HeadSettings, Recipe
-from lineage.fast_rcnn.roi_pool import roi_pool
+from lineage.fast_rcnn.roi_pool import roi_pool, with_picture_index
 from lineage.fast_rcnn.sampling import sample_minibatch
 
 
@@ -97,7 +97,7 @@ class FastRCNN(nn.Module):
 
     @stage("roi pool", phase="features")
     def pool(self, features: Tensor, rois: list[Tensor]) -> Tensor:
-        return roi_pool(features, rois, self.backbone.pool_size, 1 / self.backbone.stride)  # (R, C, n, n)
+        return roi_pool(features, with_picture_index(rois), self.backbone.pool_size, 1 / self.backbone.stride)
 
     @stage("fc", phase="features")
     def fc(self, pooled: Tensor) -> Tensor:

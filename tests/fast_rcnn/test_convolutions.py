@@ -93,13 +93,26 @@ def test_maps_come_out_rounded_kept_or_not():
 
     def compute():
         computed.append(1)
-        return [torch.full((1, 2), 1 / 3)], []
+        return [torch.full((1, 1, 1, 2), 1 / 3)], []
 
     kept, none = KeptMaps(), KeptMaps(room=0)
     for maps in (kept, none):
-        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 2), 1 / 3).half().float())
-        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 2), 1 / 3).half().float())
+        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 1, 1, 2), 1 / 3).half().float())
+        assert torch.equal(maps.get("a", compute)[0][0], torch.full((1, 1, 1, 2), 1 / 3).half().float())
     assert len(computed) == 1 + 2
+
+
+def test_maps_lie_apart_in_their_blocks_and_keep_their_layout(monkeypatch):
+    monkeypatch.setattr("lineage.common.kept_maps.BLOCK", 1000)  # bytes: some maps fill one, one is larger
+    shapes = [(1, 3, 4, 5), (1, 8, 7, 9), (1, 2, 3, 3), (1, 5, 6, 7), (1, 1, 1, 1)]
+    maps = [torch.rand(shape, generator=torch.Generator().manual_seed(n)) for n, shape in enumerate(shapes)]
+    kept = KeptMaps()
+    for n, part in enumerate(maps):
+        kept.get(n, lambda part=part: ([part], []))
+    for n, part in enumerate(maps):
+        (found,), _ = kept.get(n, pytest.fail)
+        assert torch.equal(found, part.half().float())
+        assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_small_machine_keeps_a_share_of_its_memory(monkeypatch):
