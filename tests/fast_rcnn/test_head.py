@@ -30,4 +30,5 @@ def test_offsets_tell_left_from_right_where_the_network_ends_in_an_average(name)
     head, _, pooled = head_of(name)
     fc7 = head.fc(pooled)
     torch.testing.assert_close(head.scores(fc7), head.scores(fc7.flip(3)))
-    assert (head.offsets(fc7) - head.offsets(fc7.flip(3))).abs().max() > 0.01
+    offsets, mirrored = head.offsets(fc7), head.offsets(fc7.flip(3))
+    assert (offsets - mirrored).abs().max() > 0.05 * offsets.abs().max()
