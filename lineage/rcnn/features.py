@@ -37,6 +37,7 @@ class FeatureDetector(Protocol):
     """R-CNN and SPP-net."""
 
     recipe: Any
+    amp: str | None
     svms: LinearSVMs
     regressors: BoxRegressors
 
@@ -196,9 +197,13 @@ def fit_on_features(
     svm, regression = detector.recipe.svm, detector.recipe.regression
     pooled, features = detector.regressors.weight.shape[0], detector.svms.weight.shape[1]
     _announce(directory, needed_bytes(dataset, proposals, pooled, features, regression.min_iou), label)
-    cache = cache_features(
-        dataset, proposals, extract, directory, min_pair_iou=regression.min_iou, label=f"{label}: features"
-    )
+    before, detector.amp = detector.amp, detector.recipe.finetune.amp  # features as fine-tuning computed them
+    try:
+        cache = cache_features(
+            dataset, proposals, extract, directory, min_pair_iou=regression.min_iou, label=f"{label}: features"
+        )
+    finally:
+        detector.amp = before
     detector.svms, _ = train_svms(cache, cache.classes, svm, seed)
     detector.regressors = fit_box_regressors(
         cache.pairs, pooled, cache.classes, ridge=regression.ridge, whitening=regression.whitening,

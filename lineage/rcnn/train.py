@@ -37,8 +37,6 @@ def train(
         tuned, net, lambda: finetune(net, dataset, proposals, recipe, seed=seed, resume=resume, running=running)
     )  # fmt: skip
 
-    detector.amp = recipe.finetune.amp
-
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         device = next(detector.parameters()).device
@@ -48,7 +46,6 @@ def train(
     cache_bytes = fit_on_features(
         detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="R-CNN"
     )
-    detector.amp = None
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,

@@ -44,8 +44,6 @@ def train(
         tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, resume, running)
     )  # fmt: skip
 
-    detector.amp = recipe.finetune.amp
-
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         device = next(detector.parameters()).device
@@ -56,7 +54,6 @@ def train(
     cache_bytes = fit_on_features(
         detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="SPP-net"
     )
-    detector.amp = None
     tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,

@@ -172,8 +172,10 @@ def test_pictures_without_objects_give_negatives_but_no_pairs(tmp_path):
 
 
 def toy_detector(ridge=0.01):
-    recipe = SimpleNamespace(svm=SVMSettings(C=1.0), regression=RegressionSettings(ridge=ridge))
-    return SimpleNamespace(recipe=recipe, svms=LinearSVMs(3, 2), regressors=BoxRegressors(5, 2))
+    recipe = SimpleNamespace(
+        svm=SVMSettings(C=1.0), regression=RegressionSettings(ridge=ridge), finetune=SimpleNamespace(amp="bf16")
+    )  # fmt: skip
+    return SimpleNamespace(recipe=recipe, amp=None, svms=LinearSVMs(3, 2), regressors=BoxRegressors(5, 2))
 
 
 def test_svms_and_regressors_are_fitted_from_what_is_on_disk_and_the_disk_is_freed(tmp_path, caplog):
@@ -195,6 +197,20 @@ def test_svms_and_regressors_are_fitted_from_what_is_on_disk_and_the_disk_is_fre
     before = box_iou(proposals, truth).diagonal().mean()
     after = box_iou(moved[rows, labels], truth).diagonal().mean()
     assert after > before + 0.05
+
+
+def test_features_are_computed_in_the_precision_of_fine_tuning_which_is_put_back(tmp_path):
+    dataset, detector, seen = Pictures(), toy_detector(), []
+
+    def watched(image, boxes):
+        seen.append(detector.amp)
+        if len(seen) == 3:
+            raise RuntimeError("the third picture")
+        return extract(image, boxes)
+
+    with pytest.raises(RuntimeError, match="third"):
+        fit_on_features(detector, dataset, proposals_for(dataset), watched, tmp_path / "f", seed=0, label="Toy")
+    assert seen == ["bf16"] * 3 and detector.amp is None
 
 
 def test_the_disk_that_it_needs_is_known_before(tmp_path, shard):
