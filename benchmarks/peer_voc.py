@@ -42,22 +42,6 @@ from lineage.fast_rcnn.minibatch import Batch, loader
 NAMES = {"ours": "Faster R-CNN", "theirs": "torchvision's, same backbone and recipe"}
 
 
-class Every:
-    """One picture in so many of a split, for a look that is quicker."""
-
-    def __init__(self, dataset: VOCDataset, step: int) -> None:
-        self.dataset, self.rows, self.classes = dataset, range(0, len(dataset), step), dataset.classes
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.dataset[self.rows[index]]
-
-    def target(self, index: int) -> dict[str, Tensor]:
-        return self.dataset.target(self.rows[index])
-
-
 class Peer(nn.Module):
     """torchvision's detector, asked as ours is."""
 
@@ -105,16 +89,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--every", type=int, default=4, help="test on one picture in so many")
+    parser.add_argument("--test-every", type=int, default=4, help="test on one picture in so many")
     parser.add_argument("--amp", choices=["bf16"])
     chosen = parser.parse_args()
     keep_freed_memory()
     experiment = make_experiment(
         data=chosen.data, backbone="efficientnet_lite0", weights="imagenet", recipe="evening", device="cpu",
         procedure=None, cache=default_cache(), steps=chosen.steps, amp=chosen.amp,
+        test_every=chosen.test_every,
     )  # fmt: skip
-    train, whole = experiment.datasets()
-    test: Any = Every(whole, chosen.every)
+    train, test = experiment.datasets()
     detectors = {
         "ours": partial(lambda: trained_detector(experiment, "faster_rcnn", 0, train, None, print)[0]),
         "theirs": partial(taught, experiment, train, 0),

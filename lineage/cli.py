@@ -35,6 +35,7 @@ Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search box
 Pretrain = Annotated[bool, typer.Option("--pretrain", help="pre-train tiny now, instead of with models/'s weights")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
 Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
+TestEvery = Annotated[int, typer.Option(min=1, help="test on one picture in so many: a quicker look")]
 ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]
 ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
 VerticalFlip = Annotated[bool, typer.Option("--vertical-flip", help="training pictures may stand upside down")]

@@ -43,6 +43,7 @@ def main(
     pretrain: cli.Pretrain = False,
     validate: Annotated[bool, typer.Option(help="train on train, test on val: for choosing settings")] = False,
     steps: cli.Steps = None,
+    test_every: cli.TestEvery = 1,
     accumulate: cli.Accumulate = None,
     amp: cli.Amp = None,
     workers: cli.Workers = None,
@@ -66,10 +67,8 @@ def main(
 
         assert not timing, "bench() hands --timing over"
         names = chosen_generations(generations)
-        if pretrained and (seeds > 1 or ablation or quick_check or validate or steps):
-            raise ValueError(
-                "--pretrained: trains nothing: without --seeds, --steps, --validate, --ablation, --quick-check"
-            )
+        if pretrained and (seeds > 1 or quick_check or validate or steps):
+            raise ValueError("--pretrained: trains nothing: without --seeds, --steps, --validate, --quick-check")
         fields: dict[str, Any] = {"steps": steps, **(QUICK_CHECK if quick_check else {})}
         experiment = make_experiment(
             data=data, backbone=backbone, weights=weights, recipe=recipe, device=device, proposals=proposals,
@@ -77,10 +76,11 @@ def main(
             classes=classes, colour_jitter=colour_jitter, scale_jitter=scale_jitter, vertical_flip=vertical_flip,
             unannotated=unannotated, skip_bad=skip_bad, accept=accept,
             pretraining=pretraining, pretrain_here=pretrain, validate=validate, accumulate=accumulate, amp=amp,
-            workers=workers, cache=cache, **fields,
+            workers=workers, cache=cache, test_every=test_every, **fields,
         )  # fmt: skip
         if ablation is not None:
-            _ablate(one_of("--ablation", ablation, ABLATION_NAMES), experiment, list(range(seeds)), out, console)
+            name = one_of("--ablation", ablation, ABLATION_NAMES)
+            _ablate(name, experiment, list(range(seeds)), pretrained, out, console)
             return
         if pretrained:
             results = run_pretrained(experiment, _with_models(names, generations), console)
@@ -91,12 +91,16 @@ def main(
         console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", highlight=False)
 
 
-def _ablate(name: str, experiment: Any, seeds: list[int], out: Path, console: Any) -> None:
+def _ablate(name: str, experiment: Any, seeds: list[int], pretrained: bool, out: Path, console: Any) -> None:
     from lineage.bench.ablations.report import print_ablation, write_ablation
-    from lineage.bench.ablations.run import run_ablation
+    from lineage.bench.ablations.run import as_pretrained, run_ablation
     from lineage.bench.race import setting
 
-    results = run_ablation(name, experiment, seeds, lambda line: console.print(line, highlight=False, soft_wrap=True))
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    experiment = as_pretrained(name, experiment) if pretrained else experiment
+    results = run_ablation(name, experiment, seeds, say, pretrained)
     results = {**setting(experiment, seeds), **results}
     print_ablation(results, console)
     console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", highlight=False)

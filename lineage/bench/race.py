@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from lineage.bench.accuracy import add_accuracy, differences
 from lineage.bench.circumstances import circumstances
 from lineage.bench.measure import add_speedups, measure
-from lineage.data.catalogue import open_dataset
 from lineage.experiments.checking import checked, checked_datasets
 from lineage.experiments.checkpoints import load_detector
 from lineage.experiments.detections import evaluate_detector
@@ -36,8 +35,10 @@ def run(experiment: Experiment, generations: list[str], seeds: list[int], consol
     say = _speaker(console)
     train, test = checked_datasets(experiment, say)
     say(f"{experiment.data}: {len(train)} pictures to learn from, {len(test)} to test, {len(train.classes)} classes")
-    regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
-    say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")
+    regions, test_regions = None, None
+    if not all(generation_of(name).proposes for name in generations):
+        regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
+        say(f"selective search: {statistics.mean(len(boxes) for boxes in test_regions):.0f} proposals a picture")
     rows: dict[str, dict[str, Any]] = {}
     first_seed: dict[str, tuple[Any, Detections]] = {}
     for name in generations:
@@ -70,9 +71,8 @@ def run_pretrained(experiment: Experiment, generations: list[str], console: Cons
     if len(class_lists) > 1:
         raise ValueError(f"--pretrained: the models of {', '.join(generations)} do not know the same classes")
     (classes,) = class_lists
-    test = open_dataset(experiment.data, "test", experiment.cache / "data", classes, unannotated=experiment.unannotated)
     (test,) = checked(
-        [test], say, data=experiment.data, cache=experiment.cache, skip_bad=experiment.skip_bad,
+        [experiment.test_set(classes)], say, data=experiment.data, cache=experiment.cache, skip_bad=experiment.skip_bad,
         accept=experiment.accept, learns=False,
     )  # fmt: skip
     rows, detectors = {}, {}

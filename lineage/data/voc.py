@@ -196,9 +196,17 @@ class VOCDataset(Dataset):
         Raises:
             VOCFormatError: none is left.
         """
-        fewer = copy.copy(self)
-        fewer.ids = [name for name in self.ids if name not in ids]
-        if not fewer.ids:
+        left = [name for name in self.ids if name not in ids]
+        if not left:
             raise VOCFormatError(f"{self.root}: no picture of {self.split} is left without the bad ones")
+        return self._of(left)
+
+    def every(self, step: int) -> VOCDataset:
+        """The same split with one picture in ``step``, the first of each."""
+        return self._of(self.ids[::step])
+
+    def _of(self, ids: list[str]) -> VOCDataset:
+        fewer = copy.copy(self)
+        fewer.ids = ids
         fewer._targets, fewer._decoded, fewer._room = {}, {}, DECODED_BYTES
         return fewer

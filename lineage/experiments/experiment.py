@@ -53,6 +53,7 @@ class Experiment:
     steps: int | None = None  # of every gradient procedure, for a quick check
     pretraining_crops: int = CROPS
     limit_pictures: tuple[int, int] | None = None  # generated pictures (trainval, test), for a quick check
+    test_every: int = 1  # one picture in so many of the test split, for a quicker look
     accumulate: int | None = None  # minibatches a step of every gradient procedure; None is the recipe's number
     amp: str | None = None  # "bf16": mixed precision; None is as the recipe says
     workers: int = 0  # processes that load pictures; changes no number
@@ -62,7 +63,11 @@ class Experiment:
     def datasets(self) -> tuple[VOCDataset, VOCDataset]:
         """The training and the test split, with one class list."""
         train = self.training_set()
-        return train, self._open("val" if self.validate else "test", train.classes)
+        return train, self.test_set(train.classes)
+
+    def test_set(self, classes: tuple[str, ...]) -> VOCDataset:
+        """The split to test on, thinned where that is wanted."""
+        return self._open("val" if self.validate else "test", classes).every(self.test_every)
 
     def training_set(self) -> VOCDataset:
         """The split to learn from.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from dataclasses import replace
 
@@ -11,16 +12,20 @@ import torch
 
 from lineage.backbones import build_backbone
 from lineage.bench.__main__ import ABLATION_NAMES
+from lineage.bench.ablations import variant as variant_module
 from lineage.bench.ablations.rebuilt import truncated
 from lineage.bench.ablations.report import ablation_table, footnotes, write_ablation
-from lineage.bench.ablations.run import detector_of, run_ablation
+from lineage.bench.ablations.run import as_pretrained, detector_of, run_ablation
 from lineage.bench.ablations.table import ABLATIONS
 from lineage.bench.ablations.variant import Setting
 from lineage.common.stages import trace
+from lineage.experiments import pretrained
+from lineage.experiments.checkpoints import save_detector
 from lineage.experiments.experiment import Experiment, changed
-from lineage.experiments.generations import GENERATIONS, build_detector, named_recipe
+from lineage.experiments.generations import GENERATIONS, RECIPES, build_detector, named_recipe
 from lineage.experiments.pretraining import pretrained_backbone
-from lineage.experiments.training import region_proposals, trained_detector
+from lineage.experiments.training import trained_detector
+from lineage.faster_rcnn.rpn import anchors_of
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +38,7 @@ def experiment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def setting(experiment):
-    train, test = experiment.datasets()
-    regions = [region_proposals(experiment, split) for split in (train, test)]
-    return Setting(experiment, train, test, *regions, 0, lambda line: None)
+    return Setting(experiment, *experiment.datasets(), 0, lambda line: None)
 
 
 def variant(name, label):
@@ -62,10 +65,29 @@ def test_every_change_is_of_a_field_that_the_recipe_has(name):
     assert len(set(labels)) == len(labels) > 1
     for one in ABLATIONS[name].variants:
         assert one.generation in GENERATIONS
-        for recipe in ("quick", "paper"):
+        for recipe in RECIPES:
             own = named_recipe(one.generation, recipe)
             for change in (one.train, one.test):
                 changed(own, tuple(change(own).items()))  # an unknown field raises TypeError
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_two_variants_of_anchors_or_scales_are_the_same(recipe):
+    """A recipe that lists its anchors one by one has no scales to leave out."""
+    made = {"anchors": lambda own: anchors_of(own.rpn).tolist(), "spp-scales": lambda own: own.scales}
+    for name, made_of in made.items():
+        found = []
+        for one in ABLATIONS[name].variants:
+            own = named_recipe(one.generation, recipe)
+            found.append(made_of(changed(own, tuple(one.train(own).items()))))
+        assert all(a != b for a, b in itertools.combinations(found, 2)), name
+
+
+def test_five_scales_are_the_papers_around_the_recipes_own():
+    own = named_recipe("sppnet", "evening")
+    _, five = (changed(own, tuple(one.train(own).items())) for one in ABLATIONS["spp-scales"].variants)
+    assert five.scales == (314, 377, 450, 565, 785)  # 480, 576, 688, 864, 1200 times 450 / 688
+    assert five.longer / five.scales[-1] == pytest.approx(own.longer / 450, rel=1e-3)
 
 
 def test_a_dotted_change_reaches_the_nested_field_only():
@@ -185,3 +207,28 @@ def test_anchors_and_proposals_follow_the_variant(setting):
     image = setting.test[0][0]
     assert len(few.propose(image)) == 30
     assert len(everything.propose(image)) > 1000
+
+
+def test_what_models_has_is_compared_without_training(experiment, setting, tmp_path, monkeypatch):
+    detector = untouched(setting, "faster_rcnn")
+    save_detector(detector, tmp_path / "voc2007-faster_rcnn.safetensors", recipe_name="quick")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    given = as_pretrained("rpn-proposals", replace(experiment, backbone="resnet18", recipe="paper"))
+    assert (given.backbone, given.recipe, given.classes) == ("tiny", "quick", detector.classes)
+    found = {}
+    for pretrained_or_not in (True, False):
+        with monkeypatch.context() as patch:
+            if pretrained_or_not:
+                patch.setattr(variant_module, "trained_detector", None)
+            else:
+                patch.setattr(variant_module, "require_model", None)
+            found[pretrained_or_not] = run_ablation("rpn-proposals", given, [0], lambda line: None, pretrained_or_not)
+    values = [[row["map_values"] for row in results["variants"].values()] for results in found.values()]
+    assert values[0] == values[1]
+
+
+def test_trainings_are_not_compared_without_training(experiment):
+    with pytest.raises(ValueError, match="--pretrained: multi-task compares trainings: 'classifier alone' is one"):
+        as_pretrained("multi-task", experiment)
+    with pytest.raises(ValueError, match="--pretrained: sharing compares trainings: 'unshared' is one"):
+        as_pretrained("sharing", experiment)

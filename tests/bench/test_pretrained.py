@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import lineage.bench.__main__ as bench
 from lineage import detect
+from lineage.bench import race
 from lineage.common.checkpoint import load_checkpoint
 from lineage.data.figures import CLASSES as SHAPE_CLASSES
 from lineage.data.shapes import write_shapes
@@ -64,6 +65,22 @@ def test_the_models_that_there_are_race_without_training(models, pictures, tmp_p
     assert pair["between"] == ["fast_rcnn", "faster_rcnn"]
     assert not (tmp_path / "cache" / "models").exists()
     assert "5008 training and 3 test pictures" in said and "How sure, and what goes wrong" in said
+
+
+def test_a_quicker_look(models, pictures, tmp_path):
+    options = ("--generations", "faster_rcnn", "--test-every", 2, "--cache", tmp_path / "cache", "--out", tmp_path)
+    run(bench.app, "--pretrained", "--data", pictures, *options)
+    assert json.loads((tmp_path / "results.json").read_text())["dataset"]["test_pictures"] == 2
+
+
+def test_no_selective_search_for_who_proposes_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(race, "region_proposals", None)
+    run(
+        bench.app, "--quick-check", "--generations", "faster_rcnn", "--device", "cpu", "--test-every", 4,
+        "--cache", tmp_path / "cache", "--out", tmp_path,
+    )  # fmt: skip
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert list(results["generations"]) == ["faster_rcnn"] and results["dataset"]["test_pictures"] == 2
 
 
 def test_what_cannot_be_asked_of_them_is_refused(models, pictures, tmp_path):

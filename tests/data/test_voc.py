@@ -233,6 +233,14 @@ def test_objects_of_other_classes_are_left_alone(make_voc: MakeVOC) -> None:
     assert target["labels"].tolist() == [2, 1] and target["boxes"].tolist() == [[0, 0, 9, 9], [1, 1, 8, 8]]
 
 
+def test_one_picture_in_so_many(make_voc: MakeVOC) -> None:
+    dataset = VOCDataset(make_voc({name: [(name, (1, 1, 9, 9))] for name in "abcde"}), "train")
+    fewer = dataset.every(2)
+    assert fewer.ids == ["a", "c", "e"] and len(dataset) == 5
+    assert [int(fewer.target(row)["labels"]) for row in range(3)] == [1, 3, 5]  # and not of rows 0, 1, 2 before
+    assert fewer.classes == dataset.classes and dataset.every(9).ids == ["a"]
+
+
 def test_an_object_without_a_name_is_no_class(make_voc: MakeVOC) -> None:
     root = make_voc({"a": [("wolf", (1, 1, 9, 9))], "b": [("", (1, 1, 9, 9))]})
     with pytest.raises(VOCFormatError, match=r"b\.xml: object 1.*name is missing"):

@@ -14,31 +14,35 @@ from lineage.bench.ablations.variant import Setting, Variant
 from lineage.bench.measure import measure
 from lineage.evaluation.voc import evaluate_voc
 from lineage.experiments.checking import checked_datasets
+from lineage.experiments.checkpoints import load_detector
 from lineage.experiments.detections import evaluate_detector
 from lineage.experiments.experiment import Experiment, Say, changed, dataset_facts
 from lineage.experiments.generations import generation_of
-from lineage.experiments.training import region_proposals, trained_detector
+from lineage.experiments.pretrained import require_model
 
 TIMED_PICTURES = 12
 STRICT_IOU = 0.7  # besides 0.5: where a box is shows here
 
 
-def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) -> dict[str, Any]:
+def run_ablation(
+    name: str, experiment: Experiment, seeds: list[int], say: Say, pretrained: bool = False
+) -> dict[str, Any]:
     """Train, change and evaluate every variant with every seed; time the first seed's side by side.
 
+    Args:
+        pretrained: change and evaluate the detectors of ``models/`` instead; ``experiment`` is :func:`as_pretrained`.
     Returns:
         {"ablation", "title", "source", "remark", "dataset", "variants": {label: generation, map_mean, map_values,
         map_70_mean, map_70_values (at IoU 0.7), ms_per_image_without_proposals, proposals_mean, published}}.
     """
     ablation = ABLATIONS[name]
     train, test = checked_datasets(experiment, say)
-    regions, test_regions = region_proposals(experiment, train), region_proposals(experiment, test)
     targets = [test.target(index) for index in range(len(test))]
     maps: dict[str, list[float]] = {variant.label: [] for variant in ablation.variants}
     strict: dict[str, list[float]] = {variant.label: [] for variant in ablation.variants}
     timed: dict[str, Any] = {}
     for seed in seeds:
-        setting = Setting(experiment, train, test, regions, test_regions, seed, say)
+        setting = Setting(experiment, train, test, seed, say, pretrained)
         for variant in ablation.variants:
             detector, given = detector_of(variant, setting)
             result, detections = evaluate_detector(detector, test, given, f"{variant.label}: test")
@@ -68,17 +72,31 @@ def run_ablation(name: str, experiment: Experiment, seeds: list[int], say: Say) 
     }  # fmt: skip
 
 
+def as_pretrained(name: str, experiment: Experiment) -> Experiment:
+    """The experiment that the detectors of ``models/`` came of, on its data.
+
+    Raises:
+        FileNotFoundError: a generation that the ablation needs has no model there.
+        ValueError: a variant differs in its training, or the models know other classes than the data.
+    """
+    variants = ABLATIONS[name].variants
+    for variant in variants:
+        if variant.unshared or variant.train(experiment.recipe_of(variant.generation)):
+            raise ValueError(f"--pretrained: {name} compares trainings: {variant.label!r} is one that models/ has not")
+    facts = [load_detector(require_model(one))[1] for one in sorted({variant.generation for variant in variants})]
+    return dataclasses.replace(
+        experiment, backbone=facts[0]["backbone"], recipe=facts[0]["recipe_name"], classes=tuple(facts[0]["classes"])
+    )
+
+
 def detector_of(variant: Variant, setting: Setting) -> tuple[Any, list[Tensor] | None]:
     """A variant's detector as it is measured, and the test pictures' proposals (None: it makes its own)."""
-    experiment, seed = setting.experiment, setting.seed
-    own = experiment.recipe_of(variant.generation)
-    changes = tuple(variant.train(own).items())
+    changes = tuple(variant.train(setting.experiment.recipe_of(variant.generation)).items())
     given: list[Tensor] | None = None if generation_of(variant.generation).proposes else setting.test_regions
     if variant.unshared:
         detector, given = unshared(setting)
     else:
-        altered = dataclasses.replace(experiment, changes=changes)
-        detector, _ = trained_detector(altered, variant.generation, seed, setting.train, setting.regions, setting.say)
+        detector = setting.detector(variant.generation, changes)
     if variant.rebuild is not None:
         detector = variant.rebuild(detector, setting)
     detector.recipe = changed(detector.recipe, tuple(variant.test(detector.recipe).items()))

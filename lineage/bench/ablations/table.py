@@ -6,6 +6,7 @@ from typing import Any
 
 from lineage.bench.ablations.rebuilt import truncated, with_svms, without_regression
 from lineage.bench.ablations.variant import Ablation, Change, Variant
+from lineage.sppnet.recipe import PAPER as SPPNET_PAPER
 
 
 def _set(values: dict[str, Any]) -> Change:
@@ -14,17 +15,22 @@ def _set(values: dict[str, Any]) -> Change:
 
 
 def _anchors(scales: slice, ratios: slice) -> Change:
-    return lambda r: {"rpn.scales": r.rpn.scales[scales], "rpn.ratios": r.rpn.ratios[ratios]}
+    """Some of the recipe's scales and ratios; where it lists anchors one by one, they give way."""
+    return lambda r: {"rpn.sizes": (), "rpn.scales": r.rpn.scales[scales], "rpn.ratios": r.rpn.ratios[ratios]}
 
 
 def _five_scales(recipe: Any) -> dict[str, Any]:
     if recipe.scales == (None,):  # quick: pictures of 240 px and a network that was pre-trained on 64 px crops
         return {"scales": (120, 160, 200, 240, 320), "view": 64}
-    return {"scales": (480, 576, 688, 864, 1200)}
+    if len(recipe.scales) > 1:
+        return {}
+    (one,) = recipe.scales  # evening's takes the place of the paper's 688
+    scales = tuple(round(one * scale / SPPNET_PAPER.scales[2]) for scale in SPPNET_PAPER.scales)
+    return {"scales": scales, "longer": round(recipe.longer * scales[-1] / one)}
 
 
 def _one_scale(recipe: Any) -> dict[str, Any]:
-    return {} if recipe.scales == (None,) else {"scales": (688,)}
+    return {"scales": (recipe.scales[2],)} if len(recipe.scales) > 1 else {}  # the paper's 688
 
 
 _FAST, _FASTER = "Fast R-CNN paper", "Faster R-CNN paper"
@@ -110,7 +116,7 @@ ABLATIONS: dict[str, Ablation] = {
             Variant("smallest scale, 3 ratios", "faster_rcnn", 68.8, train=_anchors(_FIRST, _ALL)),
             Variant("middle scale, 3 ratios", "faster_rcnn", 67.9, train=_anchors(_MIDDLE, _ALL)),
             Variant("3 scales, 1 ratio", "faster_rcnn", 69.8, train=_anchors(_ALL, _MIDDLE)),
-            Variant("3 scales, 3 ratios", "faster_rcnn", 69.9),
+            Variant("3 scales, 3 ratios", "faster_rcnn", 69.9, train=_anchors(_ALL, _ALL)),
         ),
     ),
     "rpn-proposals": Ablation(

@@ -6,29 +6,54 @@ on VOC.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from lineage.data.voc import VOCDataset
+from lineage.experiments.checkpoints import load_detector
 from lineage.experiments.experiment import Experiment, Say
+from lineage.experiments.generations import generation_of
+from lineage.experiments.pretrained import require_model
+from lineage.experiments.training import region_proposals, trained_detector
 
 Change = Callable[[Any], dict[str, Any]]  # recipe -> {field, with dots where it is nested: value}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a variant is trained and measured on."""
+    """What a variant is trained and measured on. Selective search runs where a variant needs it."""
 
     experiment: Experiment
     train: VOCDataset
     test: VOCDataset
-    regions: list[Tensor]  # selective search's, of the training pictures
-    test_regions: list[Tensor]
     seed: int
     say: Say
+    pretrained: bool = False  # the detectors of models/, not some trained now
+
+    def detector(self, generation: str, changes: tuple[tuple[str, Any], ...]) -> Any:
+        """A generation's detector, trained by the recipe with ``changes``, on the experiment's device."""
+        if self.pretrained:
+            detector = load_detector(require_model(generation), generation=generation)[0].to(self.experiment.device)
+        else:
+            altered = dataclasses.replace(self.experiment, changes=changes)
+            regions = None if generation_of(generation).proposes else self.regions
+            detector, _ = trained_detector(altered, generation, self.seed, self.train, regions, self.say)
+        detector.amp = self.experiment.amp
+        return detector
+
+    @cached_property
+    def regions(self) -> list[Tensor]:
+        """Selective search's proposals of the training pictures, (R, 4) each."""
+        return region_proposals(self.experiment, self.train)
+
+    @cached_property
+    def test_regions(self) -> list[Tensor]:
+        return region_proposals(self.experiment, self.test)
 
 
 @dataclass(frozen=True)
