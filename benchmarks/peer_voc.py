@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from functools import partial
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from darknet import Darknet
 from side_by_side import RESULTS
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
@@ -28,29 +30,31 @@ from lineage.common.checkpoint import write_atomically
 from lineage.common.image import Frame
 from lineage.common.matching import usable_objects
 from lineage.common.optimise import optimise
+from lineage.common.precision import mixed
 from lineage.data.voc import VOCDataset
-from lineage.evaluation.voc import evaluate_voc
-from lineage.experiments.detections import detect_all
+from lineage.experiments.checkpoints import load_detector
+from lineage.experiments.detections import evaluate_detector
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import build_detector
 from lineage.experiments.options import default_cache, make_experiment
+from lineage.experiments.pretrained import require_model
 from lineage.experiments.pretraining import pretrained_backbone
 from lineage.experiments.training import trained_detector
 from lineage.fast_rcnn.convolutions import Convolutions
 from lineage.fast_rcnn.minibatch import Batch, loader
 
-NAMES = {"ours": "Faster R-CNN", "theirs": "torchvision's, same backbone and recipe"}
-
 
 class Peer(nn.Module):
     """torchvision's detector, asked as ours is."""
+
+    amp: str | None = None
 
     def __init__(self, theirs: nn.Module) -> None:
         super().__init__()
         self.theirs = theirs
 
     def forward(self, images: list[Tensor], proposals: object = None) -> list[dict[str, Tensor]]:
-        with torch.inference_mode():
+        with torch.inference_mode(), mixed(self.amp, images[0].device):
             return self.theirs(images)
 
 
@@ -91,31 +95,38 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--test-every", type=int, default=4, help="test on one picture in so many")
     parser.add_argument("--amp", choices=["bf16"])
+    parser.add_argument("--darknet", nargs=2, type=Path, metavar=("CFG", "WEIGHTS"), help="a YOLOv3 of VOC's classes")
     chosen = parser.parse_args()
     keep_freed_memory()
     experiment = make_experiment(
         data=chosen.data, backbone="efficientnet_lite0", weights="imagenet", recipe="evening", device="cpu",
-        procedure=None, cache=default_cache(), steps=chosen.steps, amp=chosen.amp,
-        test_every=chosen.test_every,
+        procedure=None, cache=default_cache(), steps=chosen.steps, amp=chosen.amp, test_every=chosen.test_every,
     )  # fmt: skip
     train, test = experiment.datasets()
-    detectors = {
-        "ours": partial(lambda: trained_detector(experiment, "faster_rcnn", 0, train, None, print)[0]),
-        "theirs": partial(taught, experiment, train, 0),
+    trained = f"{chosen.steps:,} steps"
+    detectors: dict[str, Callable[[], Any]] = {
+        f"Faster R-CNN, {trained}": lambda: trained_detector(experiment, "faster_rcnn", 0, train, None, print)[0],
+        f"torchvision's, same backbone and recipe, {trained}": lambda: taught(experiment, train, 0),
+        "Faster R-CNN of models/": lambda: load_detector(require_model("faster_rcnn"))[0],
     }
+    if chosen.darknet:
+        detectors[f"{chosen.darknet[0].stem}, its authors' weights"] = lambda: Darknet(*chosen.darknet)
     targets = [test.target(index) for index in range(len(test))]
     rows: dict[str, dict[str, Any]] = {}
     found = {}
     for name, made in detectors.items():
-        found[name] = detect_all(made(), test, None, NAMES[name])
-        result = evaluate_voc(found[name], targets, len(test.classes))
-        rows[name] = {"what": NAMES[name], "map": float(result.map)}
-        print(f"{NAMES[name]}: mAP {result.map:.3f}")
+        detector = made()
+        detector.amp = chosen.amp
+        start = time.perf_counter()
+        result, found[name] = evaluate_detector(detector, test, None, name)
+        seconds = time.perf_counter() - start
+        rows[name] = {"map": float(result.map), "ms_per_image": 1e3 * seconds / len(test)}
+        print(f"{name}: mAP {result.map:.3f}")
     resampled = add_accuracy(rows, found, targets, test.classes)
     results = {
         **circumstances("python benchmarks/peer_voc.py", torch.device("cpu")), "data": Path(chosen.data).name,
         "train_pictures": len(train), "test_pictures": len(test), "recipe": "evening",
-        "solver": dataclasses.asdict(experiment.recipe_of("faster_rcnn").solver), "rows": rows,
+        "solver": dataclasses.asdict(experiment.recipe_of("faster_rcnn").solver), "peers": rows,
         "differences": differences(resampled),
     }  # fmt: skip
     write_atomically(RESULTS / "peer-voc2007.json", lambda path: path.write_text(as_json(results), encoding="utf-8"))

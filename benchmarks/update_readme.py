@@ -185,6 +185,36 @@ def capstone_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", circumstances_line(results)])
 
 
+def peers_table(results: dict[str, Any]) -> str:
+    """Detectors of other people's on VOC's pictures, beside ours, and which differences are real."""
+    lines = [
+        "| | mAP@0.5, % (95 %) | COCO's AP, % | right | badly placed | background | never found | ms a picture |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results["peers"].items():
+        total = {kind: sum(one[kind] for one in row["errors"].values()) for kind in next(iter(row["errors"].values()))}
+        shares = (100 * total[kind] / total["objects"] for kind in ("correct", "localisation", "background", "missed"))
+        low, high = (100 * end for end in row["map_interval"])
+        cells = [
+            name, f"{100 * row['map']:.1f} ({low:.1f}-{high:.1f})", f"{100 * row['coco']['AP']:.1f}",
+            *(f"{share:.0f} %" for share in shares), f"{row['ms_per_image']:.0f}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    apart = [
+        f"- {second} against {first}: {100 * pair['mean']:+.1f} ({100 * pair['interval'][0]:+.1f} to "
+        f"{100 * pair['interval'][1]:+.1f})"
+        for pair in results["differences"]
+        for first, second in [pair["between"]]
+    ]
+    facts = (
+        f"{results['data']}, {results['train_pictures']} training and {results['test_pictures']} test pictures, "
+        f"{results['recipe']} recipe; {circumstances_line(results)}"
+    )
+    return "\n".join(
+        [*lines, "", "Differences of mAP, with the 95 % interval of a paired bootstrap:", "", *apart, "", facts]
+    )
+
+
 def rendered(results: dict[str, Any]) -> str:
     """A results file of any kind as Markdown."""
     if "ablation" in results:
@@ -197,6 +227,8 @@ def rendered(results: dict[str, Any]) -> str:
         return comparison_table(results)
     if "capstone" in results:
         return capstone_table(results)
+    if "peers" in results:
+        return peers_table(results)
     if "plan" in results:
         return plan_table(results)
     ours = tuple(results["dataset"]["classes"]) == VOC_CLASSES

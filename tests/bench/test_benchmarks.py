@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -54,3 +56,83 @@ def test_the_gpu_script_runs_on_a_cpu_and_says_what_it_did_not_do(tmp_path):
     assert list(parts) == ["timing, alexnet, float32", "peer, alexnet, float32"]
     assert list(parts["timing, alexnet, float32"]["generations"]) == ["rcnn", "sppnet", "fast_rcnn", "faster_rcnn"]
     assert parts["peer, alexnet, float32"] is None  # the budget was spent
+
+
+CFG = """
+[net]
+width=64
+height=32
+
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+stride=16
+pad=1
+activation=relu
+
+[maxpool]
+size=3
+stride=1
+
+[shortcut]
+from=-2
+activation=linear
+
+[route]
+layers=-1, 0
+
+[convolutional]
+filters=14  # two anchors of 5 + 2 numbers
+size=1
+stride=1
+pad=1
+activation=linear
+
+[yolo]
+mask=1,2
+anchors=1,1, 16,8, 32,16
+classes=2
+scale_x_y=1.2
+"""
+
+
+def test_a_network_of_darknets_files(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from darknet import Darknet
+
+    (tmp_path / "a.cfg").write_text(CFG)
+    numbers = np.random.default_rng(0).random(4 * 4 + 4 * 27 + 14 + 14 * 8, np.float32)
+    header = np.array([0, 2, 0, 0, 0], np.int32).tobytes()  # version 0.2: a count of 8 bytes follows
+    (tmp_path / "a.weights").write_bytes(header + numbers.tobytes())
+    network = Darknet(tmp_path / "a.cfg", tmp_path / "a.weights")
+    conv, norm, last = network.layers[0][0], network.layers[0][1], network.layers[4][0]
+    read = [norm.bias, norm.weight, norm.running_mean, norm.running_var, conv.weight, last.bias, last.weight]
+    assert np.array_equal(torch.cat([tensor.detach().flatten() for tensor in read]).numpy(), numbers)
+
+    kept = {}
+    network.layers[0].register_forward_hook(lambda _, inputs, output: kept.update(first=output))
+    network.layers[4].register_forward_pre_hook(lambda _, inputs: kept.update(last=inputs[0]))
+    (found,) = network([torch.rand(3, 64, 128)])
+    x = kept["first"]  # (1, 4, 2, 4)
+    torch.testing.assert_close(kept["last"], torch.cat([x + F.max_pool2d(x, 3, 1, 1), x], dim=1))
+    assert len(found["boxes"]) > 0 and set(found["labels"].tolist()) <= {1, 2}
+
+    (tmp_path / "a.weights").write_bytes(header + numbers.tobytes() + bytes(12))
+    with pytest.raises(ValueError, match=r"a\.weights: 253 numbers, and the network has 250"):
+        Darknet(tmp_path / "a.cfg", tmp_path / "a.weights")
+
+
+def test_a_yolo_layers_boxes(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from darknet import Yolo
+
+    layer = Yolo({"mask": "1,2", "anchors": "1,1, 16,8, 32,16", "classes": "2", "scale_x_y": "1.2"}, (32, 64))
+    maps = torch.zeros(1, 14, 2, 4)
+    maps[0, 7:14, 1, 2] = torch.tensor([0, 100, 0, 0.5, 100, 100, -100])  # the second anchor of one cell
+    boxes, scores = layer(maps)
+    row = (1 * 4 + 2) * 2 + 1
+    x, y, height = (0.5 + 2) / 4, (1.1 + 1) / 2, np.exp(0.5) * 16 / 32
+    assert boxes[row].tolist() == pytest.approx([x - 0.25, y - height / 2, x + 0.25, y + height / 2])
+    assert scores[row].tolist() == pytest.approx([1, 0])
+    assert scores[row - 1].tolist() == [0.25, 0.25] and boxes.shape == (16, 4)
