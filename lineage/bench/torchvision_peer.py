@@ -72,7 +72,10 @@ class _Pool(nn.Module):
         self.size, self.scale = size, scale
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], sizes: object) -> Tensor:
-        return roi_pool(features["0"], boxes, self.size, self.scale)
+        maps = features["0"]
+        if maps.device.type == "cpu":
+            maps, boxes = maps.float(), [box.float() for box in boxes]  # torchvision's kernel there knows no bfloat16
+        return roi_pool(maps, boxes, self.size, self.scale)
 
 
 class _Predictor(nn.Module):
