@@ -194,6 +194,20 @@ def test_unshared_networks_share_nothing(setting):
     assert all(getattr(detector.recipe, name) == getattr(detector.proposer.recipe, name) for name in fields)
 
 
+def test_fast_rcnn_takes_the_rpns_proposals_as_it_is(setting):
+    detector, given = measured("proposers", "RPN, 100", setting)
+    _, searched = measured("proposers", "selective search", setting)
+    assert searched is setting.test_regions
+    proposer = untouched(setting, "faster_rcnn", changes=(("rpn.after_nms_test", 100),))
+    own = untouched(setting).state_dict()
+    for index, boxes in enumerate(given):
+        assert torch.equal(boxes, proposer.propose(setting.test[index][0])) and len(boxes) <= 100
+    assert all(torch.equal(tensor, detector.state_dict()[name]) for name, tensor in own.items())
+    with trace(detector, count=False) as t:
+        detector([setting.test[0][0]])
+    assert t.records[0].name == "rpn, apart" and torch.equal(t.records[0].outputs, given[0])
+
+
 def test_anchors_and_proposals_follow_the_variant(setting):
     counts = {one.label: 0 for one in ABLATIONS["anchors"].variants}
     for one in ABLATIONS["anchors"].variants:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lineage.bench.ablations.variant import Setting
 from lineage.common.stages import stage
+from lineage.experiments.experiment import changed
 from lineage.experiments.training import trained_detector
 from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.truncated_svd import compress_fc
@@ -87,7 +88,7 @@ def with_svms(detector: Any, setting: Setting) -> Any:
 
 
 class FastRCNNOnRPN(FastRCNN):
-    """Step 2 of the 4: a Fast R-CNN whose proposals come from an RPN that shares nothing with it."""
+    """A Fast R-CNN whose proposals come from an RPN that shares nothing with it, as in step 2 of the 4."""
 
     proposer: Any
 
@@ -109,8 +110,21 @@ def unshared(setting: Setting) -> tuple[Any, list[Tensor]]:
     changes = tuple((name, getattr(faster, name)) for name in sorted(shared))
     on_rpn = dataclasses.replace(setting.experiment, changes=changes, regions="RPN")
     detector, _ = trained_detector(on_rpn, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
+    return with_proposals_of(proposer, detector, setting)
+
+
+def on_rpn(detector: Any, setting: Setting, count: int) -> tuple[Any, list[Tensor]]:
+    """A Fast R-CNN that learnt from selective search, with ``count`` proposals of Faster R-CNN's RPN at test."""
+    proposer = setting.detector("faster_rcnn", ())
+    proposer.recipe = changed(proposer.recipe, (("rpn.after_nms_test", count),))
+    return with_proposals_of(proposer, detector, setting)
+
+
+def with_proposals_of(proposer: Any, detector: Any, setting: Setting) -> tuple[Any, list[Tensor]]:
+    """A Fast R-CNN that asks ``proposer``, and the test pictures' proposals."""
     detector.__class__ = FastRCNNOnRPN
     detector.proposer = proposer
+    device = setting.experiment.device
     with torch.inference_mode():
-        given = [proposer.propose(setting.test[i][0].to(setting.experiment.device)) for i in range(len(setting.test))]
+        given = [proposer.propose(setting.test[index][0].to(device)) for index in range(len(setting.test))]
     return detector, [boxes.clone() for boxes in given]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lineage.bench.ablations.rebuilt import unshared
+from lineage.bench.ablations.rebuilt import on_rpn, unshared
 from lineage.bench.ablations.table import ABLATIONS
 from lineage.bench.ablations.variant import Setting, Variant
 from lineage.bench.measure import measure
@@ -83,7 +83,10 @@ def as_pretrained(name: str, experiment: Experiment) -> Experiment:
     for variant in variants:
         if variant.unshared or variant.train(experiment.recipe_of(variant.generation)):
             raise ValueError(f"--pretrained: {name} compares trainings: {variant.label!r} is one that models/ has not")
-    facts = [load_detector(require_model(one))[1] for one in sorted({variant.generation for variant in variants})]
+    needed = {variant.generation for variant in variants}
+    if any(variant.rpn is not None for variant in variants):
+        needed.add("faster_rcnn")
+    facts = [load_detector(require_model(one))[1] for one in sorted(needed)]
     return dataclasses.replace(
         experiment, backbone=facts[0]["backbone"], recipe=facts[0]["recipe_name"], classes=tuple(facts[0]["classes"])
     )
@@ -92,11 +95,14 @@ def as_pretrained(name: str, experiment: Experiment) -> Experiment:
 def detector_of(variant: Variant, setting: Setting) -> tuple[Any, list[Tensor] | None]:
     """A variant's detector as it is measured, and the test pictures' proposals (None: it makes its own)."""
     changes = tuple(variant.train(setting.experiment.recipe_of(variant.generation)).items())
-    given: list[Tensor] | None = None if generation_of(variant.generation).proposes else setting.test_regions
+    own = generation_of(variant.generation).proposes or variant.rpn is not None
+    given: list[Tensor] | None = None if own else setting.test_regions
     if variant.unshared:
         detector, given = unshared(setting)
     else:
         detector = setting.detector(variant.generation, changes)
+    if variant.rpn is not None:
+        detector, given = on_rpn(detector, setting, variant.rpn)
     if variant.rebuild is not None:
         detector = variant.rebuild(detector, setting)
     detector.recipe = changed(detector.recipe, tuple(variant.test(detector.recipe).items()))

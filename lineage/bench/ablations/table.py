@@ -87,6 +87,17 @@ ABLATIONS: dict[str, Ablation] = {
         f"{_FAST}, figure 3, is a curve without numbers: it rises and then falls a little",
         tuple(Variant(f"{share:.3g} of them", "fast_rcnn", share=share) for share in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)),
     ),
+    "proposers": Ablation(
+        "Fast R-CNN, trained on selective search: with whose proposals at test",
+        f"{_FASTER}, table 2 (ZF; selective search: 2000 proposals)",
+        (
+            Variant("selective search", "fast_rcnn", 58.7),
+            *(
+                Variant(f"RPN, {count}", "fast_rcnn", published, rpn=count)
+                for count, published in ((1000, 56.3), (300, 56.8), (100, 55.1))
+            ),
+        ),
+    ),
     "svd": Ablation(
         "Fast R-CNN: truncated SVD of fc6 and fc7",
         f"{_FAST}, section 4.4 (VGG16: 1024 of 4096 and 256 of 4096 singular values)",

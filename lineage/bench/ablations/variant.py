@@ -67,7 +67,8 @@ class Variant:
     test: Change = lambda recipe: {}
     rebuild: Callable[[Any, Setting], Any] | None = None  # the trained detector becomes the one that is measured
     share: float = 1.0  # of the proposals, at test
-    unshared: bool = False  # proposals of an RPN with convolutions of its own
+    rpn: int | None = None  # at test, this many proposals of Faster R-CNN's RPN, in place of selective search's
+    unshared: bool = False  # proposals of an RPN with convolutions of its own, in training as well
 
 
 @dataclass(frozen=True)
