@@ -13,8 +13,8 @@ from lineage import cli
 QUICK_CHECK = {"steps": 12, "pretraining_crops": 640, "limit_pictures": (24, 8)}
 
 ABLATION_NAMES = (
-    "box-regression", "spp-scales", "svm-softmax", "multi-task", "trained-layers", "proposals", "proposers", "svd",
-    "sharing", "anchors", "rpn-proposals",
+    "box-regression", "fine-tuning", "spp-scales", "svm-softmax", "multi-task", "trained-layers", "proposals",
+    "proposers", "svd", "sharing", "anchors", "rpn-proposals",
 )  # fmt: skip
 
 app = cli.new_app()

@@ -181,6 +181,30 @@ def test_svms_take_the_softmaxs_place(setting):
     assert list(setting.experiment.cache.glob("tmp*")) == []  # its feature cache is gone
 
 
+def test_without_fine_tuning_the_network_is_the_pre_trained_one(setting):
+    fresh = pretrained_backbone(setting.experiment, 0, setting.say)[0].state_dict()
+    plain, _ = measured("fine-tuning", "last layer, as pre-trained", setting)
+    tuned, _ = measured("fine-tuning", "last layer, fine-tuned", setting)
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in plain.backbone.state_dict().items())
+    assert any(not torch.equal(tensor, fresh[name]) for name, tensor in tuned.backbone.state_dict().items())
+    assert plain.svms.weight.abs().sum() > 0
+
+
+def test_svms_read_pool5(setting):
+    detector, given = measured("fine-tuning", "pool5, as pre-trained", setting)
+    image = setting.test[0][0]
+    with trace(detector, count=False) as t:
+        detector([image], [given[0]])
+    crops = t["warp"].outputs
+    with torch.inference_mode():
+        pool5 = detector.backbone.pool5(crops).flatten(1)
+        margins, moved = detector.svms(pool5), detector.regressors(pool5, given[0])
+    assert detector.svms.weight.shape == (len(detector.classes), pool5.shape[1])
+    torch.testing.assert_close(t["svm"].outputs, margins, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(moved[:, 0], given[0])
+    assert list(setting.experiment.cache.glob("tmp*")) == []
+
+
 def test_unshared_networks_share_nothing(setting):
     detector, given = measured("sharing", "unshared", setting)
     own, others = detector.backbone.conv.state_dict(), detector.proposer.backbone.conv.state_dict()

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from lineage.bench.ablations.variant import Setting
+from lineage.common.batches import GPU_PIXELS, PIXELS, in_batches
+from lineage.common.image import as_channels_last
+from lineage.common.precision import mixed
 from lineage.common.stages import stage
 from lineage.experiments.experiment import changed
 from lineage.experiments.training import trained_detector
@@ -20,7 +23,8 @@ from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.truncated_svd import compress_fc
 from lineage.faster_rcnn.recipe import Recipe as FasterRecipe
 from lineage.faster_rcnn.train import propose_all
-from lineage.rcnn.features import cache_features
+from lineage.rcnn.detector import RCNN
+from lineage.rcnn.features import Extract, cache_features
 from lineage.rcnn.recipe import SVMSettings
 from lineage.rcnn.svm import LinearSVMs, train_svms
 
@@ -66,7 +70,6 @@ class FastRCNNWithSVMs(FastRCNN):
 
 def with_svms(detector: Any, setting: Setting) -> Any:
     """R-CNN's third procedure on a trained Fast R-CNN: features to disk, hard-negative mining, one SVM a class."""
-    settings = SVMSettings()
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,15 +78,48 @@ def with_svms(detector: Any, setting: Setting) -> Any:
         fc7 = detector.head.average(detector.fc(detector.pool(features, [frame.boxes_in(boxes.to(device))]))).cpu()
         return fc7[:, :0], fc7
 
-    with tempfile.TemporaryDirectory(dir=setting.experiment.cache) as folder:
-        cache = cache_features(
-            setting.train, setting.regions, extract, Path(folder), min_pair_iou=1.0, label="Fast R-CNN: features"
-        )
-        svms, _ = train_svms(cache, len(detector.classes), settings, setting.seed)
     other = copy.deepcopy(detector)
     other.__class__ = FastRCNNWithSVMs  # the same modules: only classify differs
-    other.svms = svms.to(next(detector.parameters()).device)
+    other.svms = _svms_on(extract, detector, SVMSettings(), setting)
     other.recipe = dataclasses.replace(other.recipe, score_threshold=-1.1)  # a margin, as in R-CNN's recipe
+    return other
+
+
+def _svms_on(extract: Extract, detector: Any, settings: SVMSettings, setting: Setting) -> LinearSVMs:
+    """R-CNN's SVMs on other features of the training pictures, which lie on disk meanwhile."""
+    with tempfile.TemporaryDirectory(dir=setting.experiment.cache) as folder:
+        cache = cache_features(
+            setting.train, setting.regions, extract, Path(folder), min_pair_iou=1.0,
+            label=f"{type(detector).__name__}: features",
+        )  # fmt: skip
+        svms, _ = train_svms(cache, len(detector.classes), settings, setting.seed)
+    return svms.to(next(detector.parameters()).device)
+
+
+class RCNNOnPool5(RCNN):
+    """R-CNN whose SVMs read pool5, as its regressors do (table 2): its fc layers are never asked."""
+
+    @stage("cnn", phase="features")
+    def cnn(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        area = self.backbone.crop_size**2
+        cpu, gpu = max(1, PIXELS // area), max(1, GPU_PIXELS // area)
+        with mixed(self.amp, crops.device):
+            pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu).flatten(1).to(crops.dtype)
+        return pool5, pool5  # (R, D5), twice
+
+
+def on_pool5(detector: Any, setting: Setting) -> Any:
+    """A trained R-CNN's features of pool5, and new SVMs on them; its boxes are its proposals."""
+    other = without_regression(detector, setting)
+    other.__class__ = RCNNOnPool5
+
+    @torch.inference_mode()
+    def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        device = next(other.parameters()).device
+        pool5, _ = other.features(image.to(device), boxes.to(device))
+        return pool5[:, :0].cpu(), pool5.cpu()
+
+    other.svms = _svms_on(extract, other, other.recipe.svm, setting)
     return other
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lineage.bench.ablations.rebuilt import truncated, with_svms, without_regression
+from lineage.bench.ablations.rebuilt import on_pool5, truncated, with_svms, without_regression
 from lineage.bench.ablations.variant import Ablation, Change, Variant
 from lineage.sppnet.recipe import PAPER as SPPNET_PAPER
 
@@ -46,6 +46,18 @@ ABLATIONS: dict[str, Ablation] = {
             Variant("SPP-net without", "sppnet", 54.5, train=_one_scale, rebuild=without_regression),
             Variant("SPP-net with", "sppnet", 58.0, train=_one_scale),
         ),
+    ),
+    "fine-tuning": Ablation(
+        "R-CNN: fine-tuned or as pre-trained, and which layer the SVMs read",
+        "R-CNN paper, table 2 (AlexNet), without box regression",
+        (
+            Variant("pool5, as pre-trained", "rcnn", 44.2, train=_set({"finetune.steps": 0}), rebuild=on_pool5),
+            Variant("last layer, as pre-trained", "rcnn", 44.7, train=_set({"finetune.steps": 0}),
+                    rebuild=without_regression),
+            Variant("pool5, fine-tuned", "rcnn", 47.3, rebuild=on_pool5),
+            Variant("last layer, fine-tuned", "rcnn", 54.2, rebuild=without_regression),
+        ),
+        "The paper's fc6 (46.2; fine-tuned 53.1) is left out: not every network has two fully connected layers.",
     ),
     "spp-scales": Ablation(
         "SPP-net: one scale or five",
