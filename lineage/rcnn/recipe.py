@@ -76,7 +76,7 @@ QUICK = Recipe(
 EVENING = Recipe(
     proposals=ProposalSettings(mode="fast", width=500, min_side=20, limit=1000),
     finetune=Solver(
-        "adamw", learning_rate=3e-4, steps=5_000, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
+        "adamw", learning_rate=1e-4, steps=5_000, images_per_step=4, weight_decay=1e-2, decay="cosine", warmup=200,
         clip=10.0,
     ),
     crops_per_image=16,
