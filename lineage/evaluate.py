@@ -115,7 +115,7 @@ def _detect(detector: Any, dataset: VOCDataset, cache: Path) -> list[dict[str, A
 
     settings = getattr(detector.recipe, "proposals", None)
     regions = proposals_by(settings, dataset, cache) if settings else None
-    return detect_all(detector, dataset, regions, "detect")
+    return detect_all(detector, dataset, regions, "detect", cache)
 
 
 def _error_table(errors: Any) -> Any:

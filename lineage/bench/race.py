@@ -12,7 +12,7 @@ from lineage.bench.circumstances import circumstances
 from lineage.bench.measure import add_speedups, measure
 from lineage.experiments.checking import checked, checked_datasets
 from lineage.experiments.checkpoints import load_detector
-from lineage.experiments.detections import evaluate_detector
+from lineage.experiments.detections import Detections, evaluate_detector
 from lineage.experiments.experiment import Experiment, Say, dataset_facts
 from lineage.experiments.generations import generation_of, named_recipe
 from lineage.experiments.pretrained import require_model
@@ -20,14 +20,12 @@ from lineage.experiments.training import proposals_by, region_proposals, trained
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from torch import Tensor
 
     from lineage.data.voc import VOCDataset
     from lineage.evaluation.voc import VOCResult
 
 TIMED_PICTURES = 24
 Trained = list[tuple[dict[str, Any], "VOCResult"]]  # facts of a training and what came of it, one a seed
-Detections = list[dict[str, "Tensor"]]
 
 
 def run(experiment: Experiment, generations: list[str], seeds: list[int], console: Console) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def run(experiment: Experiment, generations: list[str], seeds: list[int], consol
             detector, facts = trained_detector(experiment, name, seed, train, regions, say)
             given = None if generation_of(name).proposes else test_regions
             detector.amp = experiment.amp
-            result, detections = evaluate_detector(detector, test, given, f"{name}: test")
+            result, detections = evaluate_detector(detector, test, given, f"{name}: test", experiment.cache)
             trained.append((facts, result))
             first_seed.setdefault(name, (detector, detections))
         rows[name] = _training_row(trained, first_seed[name][0], train.classes)
@@ -81,7 +79,8 @@ def run_pretrained(experiment: Experiment, generations: list[str], console: Cons
         if not generation_of(name).proposes:
             given = proposals_by(detector.recipe.proposals, test, experiment.cache)
         detector.amp = experiment.amp
-        result, detections = evaluate_detector(detector.to(experiment.device), test, given, f"{name}: test")
+        detector.to(experiment.device)
+        result, detections = evaluate_detector(detector, test, given, f"{name}: test", experiment.cache)
         detectors[name] = detector, detections
         rows[name] = _training_row([(facts, result)], detector, classes)
         say(f"{generation_of(name).title}: mAP {rows[name]['map_mean']:.3f}")

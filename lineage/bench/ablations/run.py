@@ -45,7 +45,7 @@ def run_ablation(
         setting = Setting(experiment, train, test, seed, say, pretrained)
         for variant in ablation.variants:
             detector, given = detector_of(variant, setting)
-            result, detections = evaluate_detector(detector, test, given, f"{variant.label}: test")
+            result, detections = evaluate_detector(detector, test, given, f"{variant.label}: test", experiment.cache)
             maps[variant.label].append(float(result.map))
             strict[variant.label].append(evaluate_voc(detections, targets, len(test.classes), STRICT_IOU).map)
             timed.setdefault(variant.label, detector)
