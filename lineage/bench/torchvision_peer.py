@@ -73,8 +73,9 @@ class _Pool(nn.Module):
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], sizes: object) -> Tensor:
         maps = features["0"]
-        if maps.device.type == "cpu":
-            maps, boxes = maps.float(), [box.float() for box in boxes]  # torchvision's kernel there knows no bfloat16
+        if maps.dtype == torch.bfloat16:
+            maps = maps.float()  # torchvision's kernel on a CPU knows no bfloat16
+        boxes = [box.to(maps.dtype) for box in boxes]
         return roi_pool(maps, boxes, self.size, self.scale)
 
 
