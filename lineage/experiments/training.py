@@ -11,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from lineage.backbones import module_of
-from lineage.common.checkpoint import load_checkpoint
+from lineage.common.checkpoint import is_intact, load_checkpoint
+from lineage.common.locks import alone
+from lineage.common.resume import kept
 from lineage.common.running import Listen, Running
 from lineage.data.decoded import share_memory
 from lineage.data.proposals import cached_proposals
@@ -95,10 +97,28 @@ def train_or_find(
     """
     key = model_key(experiment, generation, seed, train, proposals, held_out)
     path = experiment.cache / "models" / f"{generation}-{key}.safetensors"
-    if path.exists():
-        if held_out is not None and "validation" not in load_checkpoint(path)[1]:
-            say("found trained already, with nobody measuring: its curves have no mAP")
-        return path
+    if not path.exists() or kept(path) is None:
+        with alone(path):
+            if not is_intact(path):  # another process may have trained it meanwhile
+                _train(experiment, generation, seed, train, proposals, say, held_out, listen, path)
+                return path
+    if held_out is not None and "validation" not in load_checkpoint(path)[1]:
+        say("found trained already, with nobody measuring: its curves have no mAP")
+    return path
+
+
+def _train(
+    experiment: Experiment,
+    generation: str,
+    seed: int,
+    train: VOCDataset,
+    proposals: list[Tensor] | None,
+    say: Say,
+    held_out: HeldOut | None,
+    listen: Listen | None,
+    path: Path,
+) -> None:
+    """Train a detector, or go on with it, and write its checkpoint and its curves."""
     backbone, pretraining = pretrained_backbone(experiment, seed, say)
     detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
         experiment.device
@@ -122,7 +142,6 @@ def train_or_find(
     save_detector(detector, path, **facts)
     shutil.rmtree(work_dir, ignore_errors=True)
     say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts, experiment.workers)}")
-    return path
 
 
 def _summary(facts: dict[str, Any], workers: int) -> str:
