@@ -24,8 +24,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lineage.common.checkpoint import write_atomically
-
 FOLDER = ".locks"
 LOOK_EVERY_SECONDS = 0.5
 ELSEWHERE = "--cache or $LINEAGE_CACHE names another folder for what is kept"
@@ -57,7 +55,7 @@ def alone(target: Path) -> Iterator[None]:
     try:
         _sweep(target)
         facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        write_atomically(owner, lambda path: path.write_text(json.dumps(facts), encoding="utf-8"))
+        owner.write_text(json.dumps(facts), encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
@@ -82,9 +80,9 @@ def _told(owner: Path) -> str:
 
 
 def _sweep(target: Path) -> None:
-    """Remove temporary files and folders of ``target`` that nobody is writing any more."""
+    """Remove temporary files and folders of ``target``, and in it, that nobody is writing any more."""
     name = target.name.removesuffix(".safetensors")  # what lies beside a checkpoint has its name and another suffix
-    for path in target.parent.glob(f".{glob.escape(name)}.*"):
+    for path in (*target.parent.glob(f".{glob.escape(name)}.*"), *target.glob(".*")):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -18,7 +18,7 @@ from lineage.common.loading import Load, Loaded, Steps, WorkerDied, loaded_ahead
 from lineage.common.precision import mixed
 from lineage.common.progress import progress_bar
 from lineage.common.resume import Timer, forget_all_but, load_best, restore_state, save_best, save_state
-from lineage.common.running import PLAINLY, Running
+from lineage.common.running import PLAINLY, Running, Validation
 
 LossesOf = Callable[[Any, torch.Generator], dict[str, Tensor]]  # of what ``load`` made of a minibatch
 
@@ -173,9 +173,15 @@ def _take_steps(
             forget_all_but(resume, history.best)
         timer.restart()
 
+    def measure_if_due() -> None:
+        validation = running.validation
+        if validation and history.done not in history.validation and validation.due(history.done, solver.steps):
+            save()  # measuring may take long
+            _validate(modules, history, validation, resume)
+            save()
+
     timer = Timer()
-    if _validate(modules, history, running, resume):  # a run may have been interrupted while it measured
-        save()
+    measure_if_due()  # a run may have been interrupted while it measured
     while history.done < solver.steps:
         start = time.perf_counter()
         batches = next(loaded)
@@ -184,8 +190,7 @@ def _take_steps(
         advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
         if timer.due:
             save()
-        if _validate(modules, history, running, resume):
-            save()
+        measure_if_due()
         if running.listen:
             running.listen(history.label, history.done, history.last())
 
@@ -226,16 +231,12 @@ def _step(
     return sums
 
 
-def _validate(modules: list[nn.Module], history: History, running: Running, resume: Path | None) -> bool:
-    """Measure the network if it is time to; whether it was."""
-    validation, done = running.validation, history.done
-    if validation is None or done in history.validation or not validation.due(done, len(history.rates)):
-        return False
-    start = time.perf_counter()
+def _validate(modules: list[nn.Module], history: History, validation: Validation, resume: Path | None) -> None:
+    """Measure the network, and keep its weights if they are the best so far."""
+    done, start = history.done, time.perf_counter()
     value = validation.measure()
     if validation.keep_best and (history.best is None or value > history.validation[history.best]):
         assert resume is not None, "the best weights are kept beside the state that a training is resumed from"
         save_best(resume, modules, done)
     history.validation[done] = value  # not before what it is the mAP of is safe
     history.validation_seconds += time.perf_counter() - start
-    return True

@@ -68,40 +68,41 @@ def run_once(done: Path, module: nn.Module, run: Callable[[], History], resume: 
 
 
 class Pieces:
-    """What is made picture by picture, written to ``folder`` once a minute and found there again by a resumed run."""
+    """What is made picture by picture, written to ``folder`` once a minute and found there again by a resumed run.
+
+    Attributes:
+        made: by the picture's number.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         """``folder``: None keeps nothing."""
-        self.folder, self.made = folder, list[Item]()
-        while folder and (found := kept(self._file(len(self.made)))):
-            self.made += _items(found[0])
-        self._written, self._timer = len(self.made), Timer()
+        self.folder, self.made = folder, dict[int, Item]()
+        for path in sorted(folder.glob("*.safetensors")) if folder else ():
+            state, _ = kept(path) or ({}, {})
+            for key, tensor in state.items():
+                number, name = key.split(".", 1)
+                self.made.setdefault(int(number), {})[name] = tensor
+        self._fresh, self._timer = list[int](), Timer()
 
-    def add(self, item: Item) -> None:
-        self.made.append(item)
+    def add(self, number: int, item: Item) -> None:
+        """Pictures come in order."""
+        if self._fresh and number > self._fresh[-1] + 1:  # one file a gap: its first is that of the damaged file
+            self.save()
+        self.made[number] = item
+        self._fresh.append(number)
         if self._timer.due:
             self.save()
 
     def save(self) -> None:
         """Write what came since the last time."""
-        fresh = self.made[self._written :]
-        if self.folder and fresh:
-            state = {f"{number}.{name}": tensor for number, item in enumerate(fresh) for name, tensor in item.items()}
-            save_checkpoint(self._file(self._written), state, {})
-        self._written = len(self.made)
+        if self.folder and self._fresh:
+            state = {f"{i}.{name}": tensor for i in self._fresh for name, tensor in self.made[i].items()}
+            save_checkpoint(self.folder / f"{self._fresh[0]:06d}.safetensors", state, {})
+        self._fresh.clear()
         self._timer.restart()
 
-    def _file(self, first: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{first:06d}.safetensors"
-
-
-def _items(state: dict[str, Tensor]) -> list[Item]:
-    items: dict[int, Item] = {}
-    for key, tensor in state.items():
-        number, name = key.split(".", 1)
-        items.setdefault(int(number), {})[name] = tensor
-    return [items[number] for number in sorted(items)]
+    def in_order(self) -> list[Item]:
+        return [self.made[number] for number in sorted(self.made)]
 
 
 def save_state(path: Path, modules: list[nn.Module], optimiser: torch.optim.Optimizer, history: History) -> None:

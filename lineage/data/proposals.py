@@ -53,8 +53,6 @@ def cached_proposals(
             for i in missing:
                 if files[i].exists():
                     warnings.warn(f"{files[i]}: damaged; it is computed again", stacklevel=2)
-            for leftover in folder.glob(".*"):  # a killed run was writing it
-                leftover.unlink()
             _compute_all([(pictures[i], files[i]) for i in missing], propose, jobs or os.cpu_count() or 1)
             for i in missing:
                 found[i] = _read(files[i])

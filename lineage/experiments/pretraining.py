@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from lineage.backbones import Backbone, build_backbone, module_of
 from lineage.backbones.pretrain import SOLVER, pretrain
-from lineage.common.checkpoint import is_intact, load_checkpoint, save_checkpoint
-from lineage.common.locks import alone
+from lineage.common.checkpoint import load_checkpoint, save_checkpoint
 from lineage.common.optimise import Solver
-from lineage.common.resume import kept
 from lineage.data.shapes import classification_crops
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.keys import code_digest, digest_of, name_or_contents
+from lineage.experiments.making import find_or_make
 from lineage.experiments.pretrained import tiny_of
 from lineage.experiments.stopwatch import stopwatch
 
@@ -63,31 +59,22 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
         return backbone, {"seconds": 0.0, "accuracy": None}
     supplied = _supplied(experiment, seed)
     path = supplied or experiment.cache / "models" / f"tiny-{pretraining_key(experiment, seed)}.safetensors"
-    found = load_checkpoint(path) if supplied else kept(path)
-    if not found:
-        with alone(path):
-            found = kept(path) if is_intact(path) else None  # another process may have made it meanwhile
-            if not found:
-                found = _pretrained_now(experiment, seed, backbone, path, say)
-    state, facts = found
+
+    def make(work_dir: Path) -> None:
+        settings = _settings(experiment, seed)
+        with stopwatch(work_dir / "seconds") as seconds_so_far:
+            crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
+            solver, resume = Solver(**settings["solver"]), work_dir / "pretrain.safetensors"
+            accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
+            found = {"seconds": seconds_so_far(), "accuracy": accuracy, "settings": settings}
+        save_checkpoint(path, backbone.state_dict(), found)
+        say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
+
+    if not supplied:
+        find_or_make(path, make)
+    state, facts = load_checkpoint(path)
     backbone.load_state_dict(state)
     return backbone, _told(facts, supplied is not None)
-
-
-def _pretrained_now(
-    experiment: Experiment, seed: int, backbone: Backbone, path: Path, say: Say
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Pre-train ``backbone``, or go on with it, and write its weights and what is known of them to ``path``."""
-    settings, work_dir = _settings(experiment, seed), path.with_suffix(".work")
-    with stopwatch(work_dir / "seconds") as seconds_so_far:
-        crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
-        solver, resume = Solver(**settings["solver"]), work_dir / "pretrain.safetensors"
-        accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
-        found = {"seconds": seconds_so_far(), "accuracy": accuracy, "settings": settings}
-    save_checkpoint(path, backbone.state_dict(), found)
-    shutil.rmtree(work_dir, ignore_errors=True)
-    say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
-    return backbone.state_dict(), found
 
 
 def _told(found: dict[str, Any], supplied: bool) -> dict[str, Any]:

@@ -152,13 +152,13 @@ def propose_all(detector: FasterRCNN, dataset: VOCDataset, folder: Path | None =
     """The RPN's training-time proposals (R, 4) for every picture; kept in ``folder`` for a run that is resumed."""
     device = next(detector.parameters()).device
     pieces = Pieces(folder)
-    rest = range(len(pieces.made), len(dataset))
+    rest = [index for index in range(len(dataset)) if index not in pieces.made]
     for index in track(rest, "Faster R-CNN: proposals", len(rest)):
         features, frame = detector.convolve(dataset[index][0].to(device))
         scores, offsets = detector.rpn(features)
         boxes, _ = select_proposals(
             scores[0], offsets[0], detector.rpn.anchors(features), frame.size, detector.recipe.rpn, training=True
         )
-        pieces.add({"boxes": frame.boxes_out(boxes).cpu().clone()})
+        pieces.add(index, {"boxes": frame.boxes_out(boxes).cpu().clone()})
     pieces.save()
-    return [item["boxes"] for item in pieces.made]
+    return [item["boxes"] for item in pieces.in_order()]

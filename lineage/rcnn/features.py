@@ -109,12 +109,13 @@ def cache_features(
                 warnings.warn(f"{shard}: damaged; it is computed again", stacklevel=2)
             if not cache.is_checked(shard):
                 pieces = Pieces(shard.with_suffix(""))
-                advance(len(pieces.made), "")
-                for index in pictures[len(pieces.made) :]:
-                    image, target = dataset[index]
-                    pieces.add(_features_of(image, target, proposals[index], extract, cache.classes, min_pair_iou))
+                for index in pictures:
+                    if index not in pieces.made:
+                        image, target = dataset[index]
+                        made = _features_of(image, target, proposals[index], extract, cache.classes, min_pair_iou)
+                        pieces.add(index, made)
                     advance(1, "")
-                save_checkpoint(shard, _joined(pieces.made), {})
+                save_checkpoint(shard, _joined(pieces.in_order()), {})
                 shutil.rmtree(shard.with_suffix(""), ignore_errors=True)
             else:
                 advance(len(pictures), "")

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_detectors import detector_of
 
 from lineage.experiments import detections as module
 from lineage.experiments.detections import detect_all, detections_key, evaluate_detector
-from test_detectors import detector_of
 
 
 @pytest.fixture
