@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,21 +59,21 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield Path(name)
         os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's 0600 would make the result its owner's secret
-        _to_disk(Path(name))
+        to_disk(Path(name))
         os.replace(name, path)
-        with suppress(OSError):  # not every system lets a folder be opened
-            _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with suppress(OSError) if path.is_dir() else nullcontext():  # not every system lets a folder be opened
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
