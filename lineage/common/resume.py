@@ -77,7 +77,7 @@ class Pieces:
     def __init__(self, folder: Path | None) -> None:
         """``folder``: None keeps nothing."""
         self.folder, self.made = folder, dict[int, Item]()
-        for path in sorted(folder.glob("*.safetensors")) if folder else ():
+        for path in sorted(folder.glob("[!.]*.safetensors")) if folder else ():
             state, _ = kept(path) or ({}, {})
             for key, tensor in state.items():
                 number, name = key.split(".", 1)
