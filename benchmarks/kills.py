@@ -1,4 +1,4 @@
-"""python benchmarks/kills.py --kills 100: SIGKILL at random moments of all that takes long, until what it makes is made.
+"""python benchmarks/kills.py --kills 100: SIGKILL at random moments of all that takes long, until it is done.
 
 Each phase is small, and saves after every step and picture instead of once a minute, so that a kill meets every kind
 of work. What comes out at last is compared, bit for bit, with what a run makes that nobody kills. --everywhere kills
@@ -30,6 +30,7 @@ from lineage.bench.circumstances import circumstances
 from lineage.bench.results import as_json
 from lineage.common import resume
 from lineage.common.checkpoint import load_checkpoint, write_atomically
+from lineage.common.linear import onednn_is_quicker
 from lineage.data.proposals import cached_proposals
 from lineage.data.shapes import ensure_shapes
 from lineage.data.voc import VOCDataset
@@ -197,7 +198,7 @@ def no_room(phase: Phase, scratch: Path) -> dict[str, Any]:
 
 def two_at_once(phase: Phase, scratch: Path) -> dict[str, Any]:
     """Two runs on one cache: one makes it, the other waits and finds it."""
-    expected, seconds = whole(phase, fresh(scratch))
+    expected, _ = whole(phase, fresh(scratch))
     cache = fresh(scratch)
     runs = [Run(phase, cache), Run(phase, cache)]
     found = [run.wait() for run in runs]
@@ -265,6 +266,7 @@ def main() -> int:
     chosen = parser.parse_args()
     resume.SAVE_EVERY_SECONDS = -1.0  # the children have it, too
     torch.set_num_threads(1)
+    onednn_is_quicker()  # measured here for all: on a busy machine each process may decide, and then round, otherwise
     with tempfile.TemporaryDirectory() as folder:
         inputs, scratch = Inputs(Path(folder) / "inputs"), Path(folder) / "cache"
         phases = {name: phase for name, phase in inputs.phases().items() if name in (chosen.phases or [name])}

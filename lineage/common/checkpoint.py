@@ -30,9 +30,10 @@ def _umask() -> int:
 _UMASK = _umask()  # once: asking sets it, which no other thread may see
 
 
-FACTS, DIGEST = "lineage", "digest"  # the two fields of a header
+SIGNED = "lineage sha256"  # the header's one field: the digest, a space, the facts
+UNSIGNED = "lineage"  # the same before there were digests: the facts alone
 UNKNOWN = b"0" * 64  # stands for the digest while it is taken
-DIGEST_FIELD = re.compile(rb'"digest":"([0-9a-f]{64})"')  # inside a text, quotes are escaped: it is there once
+DIGEST = re.compile(rb'\{"__metadata__":\{"lineage sha256":"([0-9a-f]{64}) ')
 BLOCK = 2**20  # bytes that are read at once
 
 
@@ -79,7 +80,7 @@ def to_disk(path: Path) -> None:
 def save_checkpoint(path: str | Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write PATH.safetensors (tensors) with ``facts`` (JSON) in the file's own header."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    metadata = {FACTS: json.dumps(facts, sort_keys=True), DIGEST: UNKNOWN.decode()}
+    metadata = {SIGNED: f"{UNKNOWN.decode()} {json.dumps(facts, sort_keys=True)}"}
 
     def write(temporary: Path) -> None:
         save_file(contiguous, temporary, metadata)
@@ -112,7 +113,7 @@ def _digests(file: BinaryIO) -> tuple[int, bytes, bytes]:
     if length > os.fstat(file.fileno()).st_size:
         raise ValueError("its header is longer than the file")
     header = file.read(length)
-    found = DIGEST_FIELD.search(header)
+    found = DIGEST.match(header)
     if not found:
         raise ValueError("its header has no digest")
     digest = hashlib.sha256(start + header[: found.start(1)] + UNKNOWN + header[found.end(1) :])
@@ -158,8 +159,10 @@ def _facts(path: Path) -> dict:
     """Of a file whose digest, if it has one, is right."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-    if FACTS not in metadata:
-        raise ValueError("safetensors of another program: its header has no facts of a detector")
-    if set(metadata) != {FACTS} and not is_intact(path):  # not "if it has a digest": that word may be what is damaged
-        raise ValueError("its contents are not those that its digest was taken of")
-    return json.loads(metadata[FACTS])
+    if SIGNED in metadata:
+        if not is_intact(path):
+            raise ValueError("its contents are not those that its digest was taken of")
+        return json.loads(metadata[SIGNED].split(" ", 1)[1])
+    if UNSIGNED in metadata:
+        return json.loads(metadata[UNSIGNED])
+    raise ValueError("safetensors of another program: its header has no facts of a detector")
