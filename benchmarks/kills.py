@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sklearn.svm  # noqa: F401  # before the children are forked: it takes seconds
 import torch
+from joblib import parallel_config
 from side_by_side import RESULTS
 from torch import Tensor
 
@@ -38,7 +40,7 @@ from lineage.experiments.detections import detect_all
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import build_detector, named_recipe
 from lineage.experiments.pretraining import pretrained_backbone
-from lineage.experiments.training import train_or_find
+from lineage.experiments.training import model_key, train_or_find
 from lineage.experiments.validation import HeldOut
 
 PICTURES, STEPS = 6, 4
@@ -64,11 +66,14 @@ class Inputs:
 
     def trains(self, generation: str, validated: bool = False, **fields: Any) -> Phase:
         """A phase that trains a detector; ``validated``: it keeps the weights that are best on the same pictures."""
+        proposals = None if generation == "faster_rcnn" else self.proposals
+        held_out = HeldOut(self.pictures, proposals) if validated else None
+        fields |= {"pretraining": False, "validate_every": 1 if validated else None}
+        # Source files are read once a process: here, and not again in each child.
+        model_key(self.experiment(self.root, **fields), generation, 0, self.pictures, proposals, held_out)
 
         def phase(cache: Path) -> str:
-            experiment = self.experiment(cache, pretraining=False, validate_every=1 if validated else None, **fields)
-            proposals = None if generation == "faster_rcnn" else self.proposals
-            held_out = HeldOut(self.pictures, proposals) if validated else None
+            experiment = self.experiment(cache, **fields)
             path = train_or_find(experiment, generation, 0, self.pictures, proposals, _silent, held_out)
             return digest(load_checkpoint(path)[0])
 
@@ -191,9 +196,9 @@ def no_room(phase: Phase, scratch: Path) -> dict[str, Any]:
     expected, _ = whole(phase, fresh(scratch))
     cache = fresh(scratch)
     limit = (NO_ROOM, NO_ROOM)
-    refused, _ = Run(phase, cache, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)).wait()
+    stopped, _ = Run(phase, cache, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)).wait()
     found, _ = whole(phase, cache)
-    return {"refused": refused == 1, "same": found == expected, "left_over": left_over(cache)}
+    return {"bytes": NO_ROOM, "stopped": stopped == 1, "same": found == expected, "left_over": left_over(cache)}
 
 
 def two_at_once(phase: Phase, scratch: Path) -> dict[str, Any]:
@@ -253,7 +258,7 @@ def everywhere(phase: Phase, scratch: Path) -> str | None:
         return f"made again or never: {made[1] - made[0]} {made[0] - made[1]}"
     if left := left_over(cache):
         return f"left over: {left}"
-    print(f"{runs} kills, {made[0].total()} files, each made once")
+    print(f"{runs} kills, {made[0].total()} files, each made once", flush=True)
     return None
 
 
@@ -267,7 +272,8 @@ def main() -> int:
     resume.SAVE_EVERY_SECONDS = -1.0  # the children have it, too
     torch.set_num_threads(1)
     onednn_is_quicker()  # measured here for all: on a busy machine each process may decide, and then round, otherwise
-    with tempfile.TemporaryDirectory() as folder:
+    # joblib's processes would outlive a killed child
+    with tempfile.TemporaryDirectory() as folder, parallel_config(backend="sequential"):
         inputs, scratch = Inputs(Path(folder) / "inputs"), Path(folder) / "cache"
         phases = {name: phase for name, phase in inputs.phases().items() if name in (chosen.phases or [name])}
         if chosen.everywhere:
