@@ -234,8 +234,8 @@ def kills_table(results: dict[str, Any]) -> str:
     total = sum(row["kills"] for row in results["kills"].values())
     room, both = results["no_room"], results["two_at_once"]
     facts = [
-        f"- R-CNN with no room for a file of {room['bytes'] / 1e3:.0f} kB: {'stopped' if room['stopped'] else 'went on'}; "
-        f"with room, the same came out: {_yes(room['same'])}.",
+        f"- R-CNN without room for a file of {room['bytes'] / 1e3:.0f} kB: "
+        f"{'stopped' if room['stopped'] else 'went on'}; with room the same came out: {_yes(room['same'])}.",
         f"- Two R-CNN at once on one cache: the same came out of both: {_yes(both['same'])}.",
     ]
     return "\n".join([*lines, "", f"{total} kills.", "", *facts, "", circumstances_line(results)])
