@@ -43,7 +43,7 @@ from lineage.experiments.pretraining import pretrained_backbone
 from lineage.experiments.training import model_key, train_or_find
 from lineage.experiments.validation import HeldOut
 
-PICTURES, STEPS = 6, 4
+PICTURES, STEPS = 3, 2
 NO_ROOM = 30_000  # bytes: no larger file can be written; every model is larger
 KILLED = -signal.SIGKILL
 Phase = Callable[[Path], str]  # the cache; what came out
@@ -220,7 +220,7 @@ def fresh(scratch: Path) -> Path:
 
 
 def watched(log: Path, most: int | None) -> None:
-    """In a child: note each file that gets its name, and die when another is about to after ``most`` of them."""
+    """In a child: note each file that gets its name, and die when after ``most`` another is to come or to go."""
     seen: list[str] = []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -228,6 +228,8 @@ def watched(log: Path, most: int | None) -> None:
             return
         name = Path(os.fsdecode(arguments[event == "os.rename"]))
         if name.suffix not in (".safetensors", ".npy") or name.name.startswith("."):
+            return
+        if event == "os.remove" and not name.exists():  # was gone already
             return
         if most is not None and len(seen) == most:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -249,7 +251,7 @@ def everywhere(phase: Phase, scratch: Path) -> str | None:
     cache, runs = fresh(scratch), 0
     while (found := Run(phase, cache, lambda: watched(logs[1], 1)).wait())[0] == KILLED:
         runs += 1
-        if runs > 20 * len(logs[0].read_text().splitlines()):
+        if runs > 3 * len(logs[0].read_text().splitlines()):
             return f"no progress after {runs} kills"
     made = [Counter(log.read_text().splitlines()) for log in logs]
     if found != expected or expected[0]:

@@ -20,5 +20,7 @@ def find_or_make(path: Path, make: Callable[[Path], None]) -> None:
     if kept(path) is None:
         with alone(path):
             if not is_intact(path):  # another process may have made it meanwhile
+                for half in work_dir.rglob(".*.safetensors"):  # a killed run was writing it
+                    half.unlink()
                 make(work_dir)
     shutil.rmtree(work_dir, ignore_errors=True)  # a run may have been killed after it wrote the one, before the other

@@ -113,7 +113,7 @@ def train_svms(
         elif not len(problem.positives):
             biases[c] = -np.inf  # a class never seen is never detected
         done(Place(settings.epochs, 0, c + 1))
-    if resume:
+    if resume and start != end:
         save_mining(resume, svms, problems, end)
     svms.bias.nan_to_num_(neginf=-1e6)
     summary = {
