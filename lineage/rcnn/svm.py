@@ -83,7 +83,7 @@ def train_svms(
     timer = Timer()
 
     def done(place: Place) -> None:
-        if resume and timer.due:
+        if resume and (timer.due or place == end):
             save_mining(resume, svms, problems, place)
             timer.restart()
 
@@ -113,8 +113,6 @@ def train_svms(
         elif not len(problem.positives):
             biases[c] = -np.inf  # a class never seen is never detected
         done(Place(settings.epochs, 0, c + 1))
-    if resume and start != end:
-        save_mining(resume, svms, problems, end)
     svms.bias.nan_to_num_(neginf=-1e6)
     summary = {
         "positives": [len(p.positives) for p in problems],
