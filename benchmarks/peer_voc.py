@@ -31,6 +31,7 @@ from lineage.common.image import Frame
 from lineage.common.matching import usable_objects
 from lineage.common.optimise import optimise
 from lineage.common.precision import mixed
+from lineage.common.resume import forget
 from lineage.data.voc import VOCDataset
 from lineage.experiments.checkpoints import load_detector
 from lineage.experiments.detections import evaluate_detector
@@ -42,6 +43,8 @@ from lineage.experiments.pretraining import pretrained_backbone
 from lineage.experiments.training import trained_detector
 from lineage.fast_rcnn.convolutions import Convolutions
 from lineage.fast_rcnn.minibatch import Batch, loader
+
+RESUME = "peer_voc.safetensors"  # in the cache, until the results are written
 
 
 class Peer(nn.Module):
@@ -78,7 +81,7 @@ def taught(experiment: Experiment, train: VOCDataset, seed: int) -> Peer:
 
     optimise(
         [theirs], losses_of, len(train), recipe.solver, seed=seed, label="torchvision's", load=loader(ours, train),
-        resume=experiment.cache / "peer_voc.safetensors",
+        resume=experiment.cache / RESUME,
     )  # fmt: skip
     return Peer(theirs.eval())
 
@@ -130,6 +133,7 @@ def main() -> int:
         "differences": differences(resampled),
     }  # fmt: skip
     write_atomically(RESULTS / "peer-voc2007.json", lambda path: path.write_text(as_json(results), encoding="utf-8"))
+    forget(experiment.cache / RESUME)
     return 0
 
 

@@ -215,6 +215,36 @@ def peers_table(results: dict[str, Any]) -> str:
     )
 
 
+def kills_table(results: dict[str, Any]) -> str:
+    """Where runs were killed, and what came out."""
+    lines = [
+        "| | s, undisturbed | kills | got through | came out other | failed | files left over |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results["kills"].items():
+        cells = (
+            f"{row['seconds']:.1f}",
+            row["kills"],
+            row["results"],
+            row["other"],
+            row["failed"],
+            len(row["left_over"]),
+        )
+        lines.append(f"| {' | '.join([name, *map(str, cells)])} |")
+    total = sum(row["kills"] for row in results["kills"].values())
+    room, both = results["no_room"], results["two_at_once"]
+    facts = [
+        f"- R-CNN without room for a file of {room['bytes'] / 1e3:.0f} kB: "
+        f"{'stopped' if room['stopped'] else 'went on'}; with room the same came out: {_yes(room['same'])}.",
+        f"- Two R-CNN at once on one cache: the same came out of both: {_yes(both['same'])}.",
+    ]
+    return "\n".join([*lines, "", f"{total} kills.", "", *facts, "", circumstances_line(results)])
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"
+
+
 def rendered(results: dict[str, Any]) -> str:
     """A results file of any kind as Markdown."""
     if "ablation" in results:
@@ -227,6 +257,8 @@ def rendered(results: dict[str, Any]) -> str:
         return comparison_table(results)
     if "capstone" in results:
         return capstone_table(results)
+    if "kills" in results:
+        return kills_table(results)
     if "peers" in results:
         return peers_table(results)
     if "plan" in results:

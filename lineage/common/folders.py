@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lineage.common.checkpoint import to_disk
+
 
 def write_folder(target: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and move the folder to ``target``, which must not exist or be empty.
@@ -23,9 +25,18 @@ def write_folder(target: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         temporary.chmod(0o755)  # mkdtemp's 0700 would make the result its owner's secret
+        tree_to_disk(temporary)
         _move(temporary, target)
+        to_disk(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def tree_to_disk(folder: Path) -> None:
+    """Wait until all that a folder holds is on the disk: after a power cut no file of it is empty."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            to_disk(path)
 
 
 def _move(temporary: Path, target: Path) -> None:

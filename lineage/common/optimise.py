@@ -17,10 +17,8 @@ from lineage.common.interrupts import uninterrupted
 from lineage.common.loading import Load, Loaded, Steps, WorkerDied, loaded_ahead, only_indices
 from lineage.common.precision import mixed
 from lineage.common.progress import progress_bar
-from lineage.common.resume import forget_all_but, load_best, restore_state, save_best, save_state
-from lineage.common.running import PLAINLY, Running
-
-SAVE_EVERY_SECONDS = 60.0
+from lineage.common.resume import Timer, forget_all_but, load_best, restore_state, save_best, save_state
+from lineage.common.running import PLAINLY, Running, Validation
 
 LossesOf = Callable[[Any, torch.Generator], dict[str, Tensor]]  # of what ``load`` made of a minibatch
 
@@ -120,7 +118,8 @@ def optimise(
 
     Args:
         load: all that needs no network, since another process may do it; its tensors are on the CPU.
-        resume: where the state is kept once a minute and on Ctrl-C; removed at the end.
+        resume: where the state is kept once a minute and on Ctrl-C. It stays at the end: who has made the result safe
+            forgets it (:func:`~lineage.common.resume.forget`).
         running: the validation needs ``resume``, to keep the best weights beside it.
     Raises:
         TrainingError: no pictures, the loss became NaN or infinite, or a process that loads pictures died.
@@ -128,9 +127,9 @@ def optimise(
     if num_images == 0:
         raise TrainingError(f"{label}: the training split has no picture")
     optimiser = make_optimiser(modules, solver)
-    if resume and resume.exists():
-        history = restore_state(resume, modules, optimiser)
-    else:
+    keep_best = running.validation is not None and running.validation.keep_best
+    history = restore_state(resume, modules, optimiser, best_wanted=keep_best) if resume else None
+    if history is None:
         history = History(label, [solver.learning_rate * solver.rate(step) for step in range(solver.steps)])
     on_gpu = optimiser.param_groups[0]["params"][0].device.type == "cuda"
     ahead = loaded_ahead(
@@ -148,13 +147,10 @@ def optimise(
                 raise
     except WorkerDied as error:
         raise TrainingError(f"{label}: step {history.done}: {error}") from error
-    if running.validation and running.validation.keep_best:
+    if keep_best:
         assert resume is not None and history.best is not None
         load_best(resume, modules, history.best)
         history.kept = history.best
-    if resume:
-        resume.unlink(missing_ok=True)
-        forget_all_but(resume, None)
     return history
 
 
@@ -170,21 +166,33 @@ def _take_steps(
     advance: Callable[[int, str], None],
 ) -> None:
     """The steps that are still to come."""
-    saved_at = time.monotonic()
-    _validate(modules, history, running, resume)  # a run may have been interrupted while it measured
+
+    def save() -> None:
+        if resume:
+            save_state(resume, modules, optimiser, history)
+            forget_all_but(resume, history.best)
+        timer.restart()
+
+    def measure_if_due() -> None:
+        validation = running.validation
+        if validation and history.done not in history.validation and validation.due(history.done, solver.steps):
+            save()  # measuring may take long
+            _validate(modules, history, validation, resume)
+            save()
+
+    timer = Timer()
+    measure_if_due()  # a run may have been interrupted while it measured
     while history.done < solver.steps:
         start = time.perf_counter()
         batches = next(loaded)
         history.wait_seconds += time.perf_counter() - start
         losses = _step(modules, losses_of, solver, optimiser, history, batches)
         advance(1, " ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-        validated = _validate(modules, history, running, resume)
+        if timer.due:
+            save()
+        measure_if_due()
         if running.listen:
             running.listen(history.label, history.done, history.last())
-        if resume and (validated or time.monotonic() - saved_at > SAVE_EVERY_SECONDS):
-            save_state(resume, modules, optimiser, history)
-            forget_all_but(resume, history.best)
-            saved_at = time.monotonic()
 
 
 def _step(
@@ -223,16 +231,12 @@ def _step(
     return sums
 
 
-def _validate(modules: list[nn.Module], history: History, running: Running, resume: Path | None) -> bool:
-    """Measure the network if it is time to; whether it was."""
-    validation, done = running.validation, history.done
-    if validation is None or done in history.validation or not validation.due(done, len(history.rates)):
-        return False
-    start = time.perf_counter()
+def _validate(modules: list[nn.Module], history: History, validation: Validation, resume: Path | None) -> None:
+    """Measure the network, and keep its weights if they are the best so far."""
+    done, start = history.done, time.perf_counter()
     value = validation.measure()
     if validation.keep_best and (history.best is None or value > history.validation[history.best]):
         assert resume is not None, "the best weights are kept beside the state that a training is resumed from"
         save_best(resume, modules, done)
     history.validation[done] = value  # not before what it is the mAP of is safe
     history.validation_seconds += time.perf_counter() - start
-    return True

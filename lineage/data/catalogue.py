@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lineage.common.locks import alone
 from lineage.data.convert import ensure_voc
 from lineage.data.download import fetch, unpack
 from lineage.data.joined import JoinedVOC
@@ -72,8 +73,10 @@ def _fetched(year: str, split: str, cache_dir: Path) -> Path:
     part = f"{year}-test" if split == "test" else year
     facts, done = DATASET_YEAR_DICT[part], cache_dir / "voc" / f".{part}-complete"
     if not done.exists():
-        archive = done.with_name(facts["filename"])
-        fetch(facts["url"], facts["md5"], archive)
-        unpack(archive, done.parent)
-        done.touch()
+        with alone(done):
+            if not done.exists():
+                archive = done.with_name(facts["filename"])
+                fetch(facts["url"], facts["md5"], archive)
+                unpack(archive, done.parent)
+                done.touch()
     return done.parent / facts["base_dir"]

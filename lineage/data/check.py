@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from lineage.common.checkpoint import write_atomically
+from lineage.common.locks import alone
 from lineage.common.progress import track
+from lineage.common.resume import Timer
 from lineage.data.annotation import Annotation, Object
 from lineage.data.catalogue import open_dataset
 from lineage.data.findings import ACCEPTABLE, ERROR, WARNING, Finding, VOCFormatError
@@ -121,14 +123,31 @@ def _pictures(splits: Mapping[str, VOCDataset], report: Report) -> list[Path]:
 
 def _unreadable(paths: Sequence[Path], cache: Path | None) -> dict[Path, str]:
     """The pictures that cannot be decoded, and why. Contents that were decoded once are not decoded again."""
-    kept = None if cache is None else cache / "readable.json"
-    known = set() if kept is None else _load(kept)
     digests = {path: contents_digest(path) for path in paths}
-    unknown = [path for path in paths if digests[path] not in known]
-    bad = {path: reason for path, reason in zip(unknown, _reasons(unknown)) if reason}
-    if kept is not None and len(bad) < len(unknown):
-        text = json.dumps(sorted(known | {digests[path] for path in unknown if path not in bad}))
-        write_atomically(kept, lambda path: path.write_text(text, encoding="utf-8"))
+    if cache is None:
+        return {path: reason for path, reason in zip(paths, _reasons(paths)) if reason}
+    kept = cache / "readable.json"
+    known = _load(kept)
+    if all(digest in known for digest in digests.values()):
+        return {}
+    with alone(kept):
+        known, timer, bad = _load(kept), Timer(), dict[Path, str]()
+
+        def save() -> None:
+            text = json.dumps(sorted(known))
+            write_atomically(kept, lambda path: path.write_text(text, encoding="utf-8"))
+            timer.restart()
+
+        unknown = [path for path in paths if digests[path] not in known]
+        for path, reason in zip(unknown, _reasons(unknown)):
+            if reason:
+                bad[path] = reason
+            else:
+                known.add(digests[path])
+            if timer.due:
+                save()
+        if len(bad) < len(unknown):
+            save()
     return bad
 
 
@@ -140,15 +159,17 @@ def _load(kept: Path) -> set[str]:
     return set(found) if isinstance(found, list) and all(isinstance(digest, str) for digest in found) else set()
 
 
-def _reasons(paths: Sequence[Path]) -> list[str | None]:
+def _reasons(paths: Sequence[Path]) -> Iterator[str | None]:
     """:func:`why_unreadable` of each, by several processes where that is worth it."""
     if len(paths) < IN_PARALLEL_FROM:
-        return [why_unreadable(path) for path in track(paths, "check pictures", len(paths))]
+        yield from map(why_unreadable, track(paths, "check pictures", len(paths)))
+        return
     from joblib import Parallel, delayed
 
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     done = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(delayed(_reasons_of)(c) for c in chunks)
-    return [reason for chunk in track(done, "check pictures", len(chunks)) for reason in chunk]
+    for chunk in track(done, "check pictures", len(chunks)):
+        yield from chunk
 
 
 def _reasons_of(paths: Sequence[Path]) -> list[str | None]:

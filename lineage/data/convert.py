@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lineage.common.file_names import safe_name
 from lineage.common.folders import is_filled, write_folder
+from lineage.common.locks import alone
 from lineage.data.coco import open_coco, write_coco
 from lineage.data.coco_layout import find_parts
 from lineage.data.mistakes import FormatError, Mistakes
@@ -101,7 +102,9 @@ def ensure_voc(path: Path, cache_dir: Path) -> Path | None:
     if not folder.is_dir():
         records = with_trainval(source.read())
         unsaid: list[str] = []
-        write_folder(folder, lambda temporary: unsaid.extend(write_voc(records, temporary, link=True)))
+        with alone(folder):
+            if not folder.is_dir():
+                write_folder(folder, lambda temporary: unsaid.extend(write_voc(records, temporary, link=True)))
         for line in unsaid:
             warnings.warn(f"{path}: {line}", stacklevel=2)
     return folder

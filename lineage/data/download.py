@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from lineage.common.checkpoint import to_disk
+from lineage.common.folders import tree_to_disk
 from lineage.common.progress import progress_bar
 
 CHUNK = 2**20  # bytes
@@ -42,7 +44,9 @@ def fetch(url: str, md5: str, target: Path) -> None:
     if found != md5:
         part.unlink()
         raise DownloadError(f"{url}: md5 {found}, expected {md5}; what came is deleted, run the same command again")
+    to_disk(part)
     os.replace(part, target)
+    to_disk(target.parent)
 
 
 def _receive(url: str, part: Path) -> None:
@@ -115,6 +119,7 @@ def unpack(archive: Path, into: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(aside, **safely)  # type: ignore[arg-type]
+        tree_to_disk(aside)
         shutil.copytree(aside, into, copy_function=os.replace, dirs_exist_ok=True)
     except (OSError, tarfile.TarError) as error:
         raise DownloadError(f"{archive}: cannot be unpacked: {error}") from None

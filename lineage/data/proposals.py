@@ -1,10 +1,15 @@
-"""Region proposals on disk: computed once, in parallel, one file a picture, so that an interrupted run goes on."""
+"""Region proposals on disk: computed once, in parallel, one file a picture, so that an interrupted run goes on.
+
+A file is NumPy's, and behind it a SHA-256 of it, which NumPy does not read. One without, made before there were
+digests, is read as it is.
+"""
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import io
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
+from lineage.common.locks import alone
 from lineage.common.progress import track
 from lineage.data.pictures import contents_digest, read_image
 from lineage.data.voc import VOCDataset
@@ -39,30 +45,54 @@ def cached_proposals(
     folder = Path(cache_dir) / hashlib.sha256(key.encode()).hexdigest()[:16]
     pictures = [dataset.image_path(i) for i in range(len(dataset))]
     files = [folder / f"{path.stem}-{contents_digest(path)}.npy" for path in pictures]
-    missing = [i for i, file in enumerate(files) if _read(file) is None]
-    if missing:
-        from joblib import Parallel, delayed
+    found = [_read(file) for file in files]
+    if any(boxes is None for boxes in found):
+        with alone(folder):
+            found = [_read(file) if boxes is None else boxes for file, boxes in zip(files, found)]
+            missing = [i for i, boxes in enumerate(found) if boxes is None]  # what no other process has made meanwhile
+            for i in missing:
+                if files[i].exists():
+                    warnings.warn(f"{files[i]}: damaged; it is computed again", stacklevel=2)
+            _compute_all([(pictures[i], files[i]) for i in missing], propose, jobs or os.cpu_count() or 1)
+            for i in missing:
+                found[i] = _read(files[i])
+    return [torch.from_numpy(boxes) for boxes in found]
 
-        # The first picture goes alone: it compiles, and the workers then find the compiled code on disk.
-        first, *rest = [(pictures[i], files[i]) for i in missing]
-        _compute([first], propose)
-        chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)]
-        jobs = jobs or os.cpu_count() or 1
-        work = _compute if jobs == 1 else _work  # one job runs in this very process, whose threads are not ours
-        tasks = (delayed(work)(chunk, propose) for chunk in chunks)
-        done = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-        for _ in track(done, "selective search", len(chunks)):
-            pass
-    return [torch.from_numpy(np.load(file)) for file in files]
+
+def _compute_all(pairs: list[tuple[Path, Path]], propose: Propose, jobs: int) -> None:
+    if not pairs:
+        return
+    from joblib import Parallel, delayed
+
+    # The first picture goes alone: it compiles, and the workers then find the compiled code on disk.
+    first, *rest = pairs
+    _compute([first], propose)
+    chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)]
+    work = _compute if jobs == 1 else _work  # one job runs in this very process, whose threads are not ours
+    tasks = (delayed(work)(chunk, propose) for chunk in chunks)
+    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    for _ in track(done, "selective search", len(chunks)):
+        pass
 
 
 def _read(file: Path) -> np.ndarray | None:
     """The boxes in a cache file; None where it is missing or damaged, and so must be computed."""
     try:
-        boxes = np.load(file, allow_pickle=False)
+        content = io.BytesIO(file.read_bytes())
+        boxes = np.load(content, allow_pickle=False)
     except Exception:  # NumPy raises ValueError, EOFError, TokenError, BadZipFile... for damage
         return None
+    said = content.getvalue()[content.tell() :]
+    if said and said != hashlib.sha256(content.getvalue()[: content.tell()]).digest():
+        return None
     return boxes if boxes.ndim == 2 and boxes.shape[1] == 4 else None
+
+
+def _write(file: Path, boxes: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, boxes)
+    signed = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
+    write_atomically(file, lambda temporary: temporary.write_bytes(signed))
 
 
 def _work(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
@@ -80,4 +110,4 @@ def _compute(pairs: list[tuple[Path, Path]], propose: Propose) -> None:
             raise ProposalError(f"{picture}: no proposals: {error}") from error
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
             raise ProposalError(f"{picture}: proposals must be finite (R, 4), got {boxes.shape}")
-        write_atomically(file, functools.partial(np.save, arr=boxes))
+        _write(file, boxes)

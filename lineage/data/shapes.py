@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.folders import write_folder
+from lineage.common.locks import alone
 from lineage.common.progress import track
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
 
@@ -184,7 +185,9 @@ def ensure_shapes(cache_dir: str | Path, seed: int = 0, trainval: int = 400, tes
     name = f"shapes-v{GENERATOR_VERSION}-{knobs}-seed{seed}-{trainval}-{test}"
     root = Path(cache_dir) / name
     if not root.is_dir():
-        write_folder(root, lambda temporary: write_shapes(temporary, seed, trainval, test))
+        with alone(root):
+            if not root.is_dir():
+                write_folder(root, lambda temporary: write_shapes(temporary, seed, trainval, test))
     return root
 
 

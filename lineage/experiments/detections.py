@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lineage.common.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from lineage.common.locks import alone
 from lineage.common.progress import progress_bar
+from lineage.common.resume import Pieces
 from lineage.data.voc import VOCDataset
 from lineage.evaluation.voc import VOCResult, evaluate_voc
 from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest
 
-SHARD = 64  # pictures a file: a minute's work of the slowest
 FIELDS = ("boxes", "scores", "labels")  # (D, 4), (D,), (D,)
-Detections = list[dict[str, Tensor]]  # these fields for each picture
+Detections = list[dict[str, Tensor]]  # these of each picture
 
 
 def evaluate_detector(
@@ -36,30 +37,30 @@ def detect_all(
 
     Args:
         proposals: (R, 4) a picture; None: the detector makes its own.
-        cache: detections are kept there, :data:`SHARD` pictures at a time, and found again by an equal detector.
+        cache: detections are kept there, and found again by an equal detector.
     """
     folder = None if cache is None else cache / "detections" / detections_key(detector, dataset, proposals)
+    pieces = Pieces(folder)
+    if len(pieces.made) < len(dataset):
+        with alone(folder) if folder else nullcontext():
+            pieces = Pieces(folder)  # another process may have made some meanwhile
+            _detect_rest(detector, dataset, proposals, label, pieces)
+    return [{name: found[name] for name in FIELDS} for found in pieces.in_order()]  # a file has an order of its own
+
+
+def _detect_rest(
+    detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, label: str, pieces: Pieces
+) -> None:
     device = next(detector.parameters()).device
-    detections: Detections = []
     with progress_bar(label, len(dataset)) as advance:
-        for first in range(0, len(dataset), SHARD):
-            indices = range(first, min(first + SHARD, len(dataset)))
-            file = None if folder is None else folder / f"{first:06d}.safetensors"
-            shard = _read(file, len(indices)) if file is not None else None
-            if shard is not None:
-                advance(len(indices), "")
-            else:
-                shard = []
-                for index in indices:
-                    image, _ = dataset[index]
-                    given = None if proposals is None else [proposals[index].to(device)]
-                    (found,) = detector([image.to(device)], proposals=given)
-                    shard.append({name: tensor.cpu() for name, tensor in found.items()})
-                    advance(1, "")
-                if file is not None:
-                    _write(file, shard)
-            detections += shard
-    return detections
+        for index in range(len(dataset)):
+            if index not in pieces.made:
+                image, _ = dataset[index]
+                given = None if proposals is None else [proposals[index].to(device)]
+                (found,) = detector([image.to(device)], proposals=given)
+                pieces.add(index, {name: tensor.cpu() for name, tensor in found.items()})
+            advance(1, "")
+    pieces.save()
 
 
 def detections_key(detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None) -> str:
@@ -80,21 +81,3 @@ def detections_key(detector: Any, dataset: VOCDataset, proposals: list[Tensor] |
         "torch": torch.__version__,
     }
     return digest_of(facts)
-
-
-def _write(file: Path, shard: Detections) -> None:
-    state = {name: torch.cat([found[name] for found in shard]) for name in FIELDS}
-    save_checkpoint(file, state, {"counts": [len(found["scores"]) for found in shard]})
-
-
-def _read(file: Path, pictures: int) -> Detections | None:
-    """None where there is no such file, or a damaged one: it is made anew."""
-    try:
-        state, facts = load_checkpoint(file)
-        counts = facts["counts"]
-        columns = [state[name].split(counts) for name in FIELDS]
-    except (CheckpointError, KeyError, RuntimeError, TypeError):
-        return None
-    if len(counts) != pictures:
-        return None
-    return [dict(zip(FIELDS, row)) for row in zip(*columns)]

@@ -20,7 +20,8 @@ ROOT = Path(lineage.__file__).parent.parent
 # What a training imports, and no number depends on: bars, stopwatches and files; and what reads names and annotations,
 # since the targets themselves are in the data's digest.
 WITHOUT_EFFECT = (
-    "lineage.common.checkpoint", "lineage.common.interrupts", "lineage.common.progress", "lineage.common.stages",
+    "lineage.common.checkpoint", "lineage.common.interrupts", "lineage.common.locks", "lineage.common.progress",
+    "lineage.common.stages",
     "lineage.data.annotation", "lineage.data.class_list", "lineage.data.findings", "lineage.data.layout",
     "lineage.data.splits",
 )  # fmt: skip

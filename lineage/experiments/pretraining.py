@@ -14,6 +14,7 @@ from lineage.common.optimise import Solver
 from lineage.data.shapes import classification_crops
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.keys import code_digest, digest_of, name_or_contents
+from lineage.experiments.making import find_or_make
 from lineage.experiments.pretrained import tiny_of
 from lineage.experiments.stopwatch import stopwatch
 
@@ -56,22 +57,24 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
     backbone = build_backbone("tiny", seed=seed)
     if not experiment.pretraining:
         return backbone, {"seconds": 0.0, "accuracy": None}
-    path = experiment.cache / "models" / f"tiny-{pretraining_key(experiment, seed)}.safetensors"
     supplied = _supplied(experiment, seed)
-    if supplied is not None or path.exists():
-        state, found = load_checkpoint(supplied or path)
-        backbone.load_state_dict(state)
-        return backbone, _told(found, supplied is not None)
-    settings = _settings(experiment, seed)
-    resume = path.with_suffix(".resume.safetensors")
-    with stopwatch(path.with_suffix(".seconds")) as seconds_so_far:
-        crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
-        solver = Solver(**settings["solver"])
-        accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
-        found = {"seconds": seconds_so_far(), "accuracy": accuracy, "settings": settings}
-    save_checkpoint(path, backbone.state_dict(), found)
-    say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
-    return backbone, _told(found, False)
+    path = supplied or experiment.cache / "models" / f"tiny-{pretraining_key(experiment, seed)}.safetensors"
+
+    def make(work_dir: Path) -> None:
+        settings = _settings(experiment, seed)
+        with stopwatch(work_dir / "seconds") as seconds_so_far:
+            crops, labels = classification_crops(experiment.pretraining_crops, backbone.crop_size, seed)
+            solver, resume = Solver(**settings["solver"]), work_dir / "pretrain.safetensors"
+            accuracy = pretrain(backbone, crops, labels, seed=seed, solver=solver, resume=resume)
+            found = {"seconds": seconds_so_far(), "accuracy": accuracy, "settings": settings}
+        save_checkpoint(path, backbone.state_dict(), found)
+        say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
+
+    if not supplied:
+        find_or_make(path, make)
+    state, facts = load_checkpoint(path)
+    backbone.load_state_dict(state)
+    return backbone, _told(facts, supplied is not None)
 
 
 def _told(found: dict[str, Any], supplied: bool) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from lineage.experiments.curves import curves_file, write_curves
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.generations import build_detector, generation_of, named_recipe, train_detector
 from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest
+from lineage.experiments.making import find_or_make
 from lineage.experiments.pretraining import pretrained_backbone, pretraining_key
 from lineage.experiments.stopwatch import stopwatch
 from lineage.experiments.validation import HeldOut, check_held_out, choice_key, refuse_unmeasurable, validation_on
@@ -95,33 +95,33 @@ def train_or_find(
     """
     key = model_key(experiment, generation, seed, train, proposals, held_out)
     path = experiment.cache / "models" / f"{generation}-{key}.safetensors"
-    if path.exists():
-        if held_out is not None and "validation" not in load_checkpoint(path)[1]:
-            say("found trained already, with nobody measuring: its curves have no mAP")
-        return path
-    backbone, pretraining = pretrained_backbone(experiment, seed, say)
-    detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
-        experiment.device
-    )
-    running = Running(
-        experiment.workers,
-        partial(share_memory, train, experiment.workers) if experiment.workers else None,
-        None if held_out is None else validation_on(held_out, detector, experiment),
-        listen,
-    )
-    work_dir = path.with_suffix(".work")
-    with stopwatch(work_dir / "seconds") as seconds_so_far:
-        report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir, running=running)
-        seconds = seconds_so_far()
-    facts = {
-        "seed": seed, "data": experiment.data, "train_pictures": len(train), "recipe_name": experiment.recipe,
-        "train_seconds": seconds, "pretraining": pretraining,
-        **report.facts(),
-    }  # fmt: skip
-    write_curves(report.histories, curves_file(path))
-    save_detector(detector, path, **facts)
-    shutil.rmtree(work_dir, ignore_errors=True)
-    say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts, experiment.workers)}")
+
+    def make(work_dir: Path) -> None:
+        backbone, pretraining = pretrained_backbone(experiment, seed, say)
+        detector: Any = build_detector(generation, backbone, train.classes, experiment.recipe_of(generation)).to(
+            experiment.device
+        )
+        running = Running(
+            experiment.workers,
+            partial(share_memory, train, experiment.workers) if experiment.workers else None,
+            None if held_out is None else validation_on(held_out, detector, experiment, work_dir),
+            listen,
+        )
+        with stopwatch(work_dir / "seconds") as seconds_so_far:
+            report = train_detector(detector, train, proposals, seed=seed, work_dir=work_dir, running=running)
+            seconds = seconds_so_far()
+        facts = {
+            "seed": seed, "data": experiment.data, "train_pictures": len(train), "recipe_name": experiment.recipe,
+            "train_seconds": seconds, "pretraining": pretraining,
+            **report.facts(),
+        }  # fmt: skip
+        write_curves(report.histories, curves_file(path))
+        save_detector(detector, path, **facts)
+        say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts, experiment.workers)}")
+
+    find_or_make(path, make)
+    if held_out is not None and "validation" not in load_checkpoint(path)[1]:
+        say("found trained already, with nobody measuring: its curves have no mAP")
     return path
 
 

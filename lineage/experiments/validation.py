@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -47,12 +48,12 @@ def check_held_out(held_out: HeldOut) -> None:
         raise ValueError(f"--validate-every: {dataset.root}: no object of the split {dataset.split} counts")
 
 
-def validation_on(held_out: HeldOut, detector: Any, experiment: Experiment) -> Validation:
-    """VOC's 11-point mAP at IoU 0.5, as ``experiment`` asks for it."""
+def validation_on(held_out: HeldOut, detector: Any, experiment: Experiment, work_dir: Path) -> Validation:
+    """VOC's 11-point mAP at IoU 0.5, as ``experiment`` asks for it; detections are kept in ``work_dir``."""
 
     def measure() -> float:
         with _evaluating(detector):
-            return evaluate_detector(detector, held_out.dataset, held_out.proposals, "mAP on val")[0].map
+            return evaluate_detector(detector, held_out.dataset, held_out.proposals, "mAP on val", work_dir)[0].map
 
     assert experiment.validate_every is not None
     return Validation(experiment.validate_every, measure, experiment.keep == "best")

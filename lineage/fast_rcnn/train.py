@@ -31,7 +31,7 @@ def train(
 
     Args:
         proposals: (R, 4) a picture of ``dataset``.
-        work_dir: holds what a resumed run needs; emptied at the end.
+        work_dir: holds what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
     """
     solver = cast(Recipe, detector.recipe).solver
     detector.backbone.freeze_leading_layers(detector.recipe.frozen)

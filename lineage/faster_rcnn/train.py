@@ -12,7 +12,7 @@ from torch import Tensor
 from lineage.common.history import History, TrainingReport
 from lineage.common.optimise import optimise
 from lineage.common.progress import track
-from lineage.common.resume import run_once
+from lineage.common.resume import Pieces, run_once
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
 from lineage.fast_rcnn.convolutions import Convolutions
@@ -33,7 +33,7 @@ def train(
     """Train ``detector`` in place by the recipe's procedure. ``proposals`` are not used: it makes its own.
 
     Args:
-        work_dir: holds what a resumed run needs; emptied at the end.
+        work_dir: holds what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
         running: of the 4 steps only the last is validated, the first with a whole detector to measure.
     Raises:
         ValueError: the recipe names an unknown procedure.
@@ -72,7 +72,7 @@ def _alternating(
         return _train_rpn(detector, dataset, seed + step, path, in_parts, f"Faster R-CNN {step}/4: RPN")
 
     def head(path: Path, step: int) -> History:
-        regions = propose_all(detector, dataset)
+        regions = propose_all(detector, dataset, work_dir / f"proposals{step}")
         return _train_head(detector, dataset, regions, seed + step, path, running, f"Faster R-CNN {step}/4: detector")
 
     first = _step(1, rpn, detector, work_dir)
@@ -80,7 +80,7 @@ def _alternating(
     detector.backbone.load_state_dict(pretrained)
 
     def head_on_step_1(path: Path, step: int) -> History:
-        regions = propose_all(step_1, dataset)
+        regions = propose_all(step_1, dataset, work_dir / f"proposals{step}")
         return _train_head(detector, dataset, regions, seed + step, path, in_parts, f"Faster R-CNN {step}/4: detector")
 
     second = _step(2, head_on_step_1, detector, work_dir)
@@ -89,8 +89,6 @@ def _alternating(
     fourth = _step(4, head, detector, work_dir)
     detector.backbone.conv.requires_grad_(True)
     detector.backbone.freeze_leading_layers(recipe.frozen)
-    for path in work_dir.glob("step*.safetensors"):
-        path.unlink()
     solvers = (recipe.rpn_solver, recipe.head_solver) * 2
     steps, pictures = sum(s.steps for s in solvers), sum(s.pictures for s in solvers)
     return TrainingReport("4-step alternating", steps, pictures, 0, (first, second, third, fourth))
@@ -111,7 +109,7 @@ PROCEDURES = {"joint": _joint, "alternating": _alternating, "rpn": _rpn_alone}
 def _step(number: int, run: Callable[[Path, int], History], detector: FasterRCNN, work_dir: Path) -> History:
     """One of the four steps, kept when done, so that an interrupted run takes up at the step it was in."""
     done, resume = work_dir / f"step{number}-done.safetensors", work_dir / f"step{number}.safetensors"
-    return run_once(done, detector, lambda: run(resume, number))
+    return run_once(done, detector, lambda: run(resume, number), resume)
 
 
 def _train_rpn(
@@ -150,15 +148,17 @@ def _train_head(
 
 
 @torch.inference_mode()
-def propose_all(detector: FasterRCNN, dataset: VOCDataset) -> list[Tensor]:
-    """The RPN's training-time proposals (R, 4) for every picture."""
+def propose_all(detector: FasterRCNN, dataset: VOCDataset, folder: Path | None = None) -> list[Tensor]:
+    """The RPN's training-time proposals (R, 4) for every picture; kept in ``folder`` for a run that is resumed."""
     device = next(detector.parameters()).device
-    regions = []
-    for index in track(range(len(dataset)), "Faster R-CNN: proposals", len(dataset)):
+    pieces = Pieces(folder)
+    rest = [index for index in range(len(dataset)) if index not in pieces.made]
+    for index in track(rest, "Faster R-CNN: proposals", len(rest)):
         features, frame = detector.convolve(dataset[index][0].to(device))
         scores, offsets = detector.rpn(features)
         boxes, _ = select_proposals(
             scores[0], offsets[0], detector.rpn.anchors(features), frame.size, detector.recipe.rpn, training=True
         )
-        regions.append(frame.boxes_out(boxes).cpu().clone())
-    return regions
+        pieces.add(index, {"boxes": frame.boxes_out(boxes).cpu().clone()})
+    pieces.save()
+    return [item["boxes"] for item in pieces.in_order()]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lineage.common.boxes import decode_boxes
+from lineage.common.checkpoint import save_checkpoint
 from lineage.common.linear import linear
+from lineage.common.resume import Timer, kept
 
 
 class BoxRegressors(nn.Module):
@@ -43,6 +46,7 @@ def fit_box_regressors(
     ridge: float,
     whitening: float,
     feature_norm: float,
+    resume: Path | None = None,
 ) -> BoxRegressors:
     """Fit all classes; a class without pairs keeps its proposals as they are.
 
@@ -52,8 +56,15 @@ def fit_box_regressors(
         features: D.
         ridge: lambda. whitening: added to the eigenvalues of the offsets' covariance.
         feature_norm: the features are scaled to this mean norm, as for the SVMs.
+        resume: where the classes that are fitted are kept, once a minute and at the end.
     """
     regressors = BoxRegressors(features, num_classes)
+    fitted = 0
+    if resume and (found := kept(resume)):
+        regressors.load_state_dict(found[0])
+        fitted = found[1]["fitted"]
+        if fitted == num_classes:
+            return regressors
     total, count = 0.0, [0] * num_classes
     for c in range(num_classes):
         for block, _ in pairs(c + 1):
@@ -61,10 +72,14 @@ def fit_box_regressors(
             count[c] += len(block)
     if total > 0:
         regressors.scale.fill_(feature_norm / (total / sum(count)))
-    for c in range(num_classes):
+    timer = Timer()
+    for c in range(fitted, num_classes):
         if count[c]:
             scaled = functools.partial(_scaled, pairs, c + 1, regressors.scale)
             regressors.weight[:, c], regressors.bias[c] = fit_ridge(scaled, ridge, whitening)
+        if resume and (timer.due or c == num_classes - 1):
+            save_checkpoint(resume, regressors.state_dict(), {"fitted": c + 1})
+            timer.restart()
     return regressors
 
 

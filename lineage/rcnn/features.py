@@ -6,9 +6,9 @@ precision, some pictures to a file. What reads them maps the files into memory a
 
 from __future__ import annotations
 
-import functools
 import logging
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,14 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.common.boxes import box_iou, encode_boxes
-from lineage.common.checkpoint import write_atomically
+from lineage.common.checkpoint import CheckpointError, is_intact, save_checkpoint
 from lineage.common.matching import usable_objects
 from lineage.common.optimise import TrainingError
-from lineage.common.progress import track
+from lineage.common.progress import progress_bar
+from lineage.common.resume import Pieces
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors
 from lineage.rcnn.svm import LinearSVMs, PictureFeatures, train_svms
@@ -47,6 +47,23 @@ class FeatureCache:
 
     def __init__(self, directory: Path, pictures: int, classes: int) -> None:
         self.directory, self.pictures, self.classes = directory, pictures, classes
+        self._checked: set[Path] = set()
+
+    def is_checked(self, shard: Path) -> bool:
+        """Whether a shard is as it was written. Its bytes are looked at once a run: each is read many times."""
+        if shard not in self._checked and is_intact(shard):
+            self._checked.add(shard)
+        return shard in self._checked
+
+    def _require(self, shard: Path) -> Path:
+        """The same of a shard that this run wrote, or found to be whole, before it is read for the first time.
+
+        Raises:
+            CheckpointError: it was damaged since.
+        """
+        if not self.is_checked(shard):
+            raise CheckpointError(f"{shard}: damaged since it was written; the same command makes it again and goes on")
+        return shard
 
     def shards(self) -> list[Path]:
         """All files, those still to be written included."""
@@ -54,7 +71,7 @@ class FeatureCache:
 
     def __iter__(self) -> Iterator[PictureFeatures]:
         for path in self.shards():
-            with safe_open(path, framework="numpy") as file:
+            with safe_open(self._require(path), framework="numpy") as file:
                 features = file.get_slice("features")  # read a picture at a time; the others are small
                 names = ("rows", "objects", "overlaps", "positives", "labels")
                 rows, objects, overlaps, positives, labels = (file.get_tensor(name) for name in names)
@@ -68,7 +85,7 @@ class FeatureCache:
     def pairs(self, label: int) -> Iterator[tuple[Tensor, Tensor]]:
         """A class's proposals near an object, block by block: features (P, D5) float32 and offsets (P, 4)."""
         for path in self.shards():
-            with safe_open(path, framework="pt") as file:
+            with safe_open(self._require(path), framework="pt") as file:
                 first, last = torch.searchsorted(file.get_tensor("pair_labels"), torch.tensor([label, label + 1]))
                 if last > first:
                     features, offsets = file.get_slice("pair_features"), file.get_slice("pair_offsets")
@@ -79,25 +96,29 @@ class FeatureCache:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in self.shards())
 
-    def remove(self) -> None:
-        """Delete the files: they are of no use once SVMs and regressors are fitted."""
-        shutil.rmtree(self.directory)
-
 
 def cache_features(
     dataset: VOCDataset, proposals: list[Tensor], extract: Extract, directory: Path, *, min_pair_iou: float, label: str
 ) -> FeatureCache:
-    """Fill the cache; shards already there (an interrupted run) are not computed again."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Fill the cache. Shards that are there, of an interrupted run, are not computed again; damaged ones are."""
     cache = FeatureCache(directory, len(dataset), len(dataset.classes))
-    shards, parts = cache.shards(), []
-    for index in track(range(len(dataset)), label, len(dataset)):
-        path = shards[index // SHARD]
-        if not path.exists():
-            parts.append(_features_of(*dataset[index], proposals[index], extract, len(dataset.classes), min_pair_iou))
-            if len(parts) == SHARD or index == len(dataset) - 1:
-                write_atomically(path, functools.partial(save_file, _joined(parts)))
-                parts = []
+    with progress_bar(label, len(dataset)) as advance:
+        for number, shard in enumerate(cache.shards()):
+            pictures = range(number * SHARD, min((number + 1) * SHARD, len(dataset)))
+            if shard.exists() and not cache.is_checked(shard):
+                warnings.warn(f"{shard}: damaged; it is computed again", stacklevel=2)
+            if not cache.is_checked(shard):
+                pieces = Pieces(shard.with_suffix(""))
+                for index in pictures:
+                    if index not in pieces.made:
+                        image, target = dataset[index]
+                        made = _features_of(image, target, proposals[index], extract, cache.classes, min_pair_iou)
+                        pieces.add(index, made)
+                    advance(1, "")
+                save_checkpoint(shard, _joined(pieces.in_order()), {})
+                shutil.rmtree(shard.with_suffix(""), ignore_errors=True)
+            else:
+                advance(len(pictures), "")
     return cache
 
 
@@ -166,7 +187,7 @@ def _announce(directory: Path, needed: int, label: str) -> None:
         TrainingError: the disk has less room than what is still to be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    written = sum(path.stat().st_size for path in directory.iterdir())
+    written = sum(path.stat().st_size for path in directory.rglob("*.safetensors"))
     free = shutil.disk_usage(directory).free
     if free < needed - written:
         raise TrainingError(
@@ -189,8 +210,10 @@ def fit_on_features(
 
     Sets the detector's ``svms`` and ``regressors``.
 
+    Args:
+        directory: for the features and for what is kept of the fits. It stays: to be removed when the detector is safe.
     Returns:
-        the bytes that the cache took; it is deleted.
+        the bytes that the cache takes.
     Raises:
         TrainingError: the disk has no room for it.
     """
@@ -204,11 +227,10 @@ def fit_on_features(
         )
     finally:
         detector.amp = before
-    detector.svms, _ = train_svms(cache, cache.classes, svm, seed)
+    kept = directory / "fits"
+    detector.svms, _ = train_svms(cache, cache.classes, svm, seed, kept / "svms.safetensors")
     detector.regressors = fit_box_regressors(
         cache.pairs, pooled, cache.classes, ridge=regression.ridge, whitening=regression.whitening,
-        feature_norm=svm.feature_norm,
+        feature_norm=svm.feature_norm, resume=kept / "regressors.safetensors",
     )  # fmt: skip
-    size = cache.nbytes
-    cache.remove()
-    return size
+    return cache.nbytes

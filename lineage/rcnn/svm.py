@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lineage.common.linear import linear
+from lineage.common.resume import Timer
+from lineage.rcnn.mining import (
+    START,
+    ClassProblem,
+    Negatives,
+    PictureFeatures,
+    Place,
+    restore_mining,
+    save_mining,
+)  # fmt: skip
 from lineage.rcnn.recipe import SVMSettings
-
-
-class PictureFeatures(NamedTuple):
-    """What one picture gives to SVM training, float32 numpy."""
-
-    features: np.ndarray  # (R, D) of the proposals
-    overlaps: np.ndarray  # (R, C) largest IoU of each proposal with a ground truth of each class
-    positives: np.ndarray  # (G, D) of the ground-truth boxes
-    labels: np.ndarray  # (G,) their classes, 1..C
 
 
 class LinearSVMs(nn.Module):
@@ -44,17 +44,6 @@ class LinearSVMs(nn.Module):
         return linear(features, self.weight * self.scale, self.bias)
 
 
-@dataclass
-class _ClassProblem:
-    """The examples of one class's SVM, and how far mining has come."""
-
-    positives: np.ndarray  # (P, D)
-    negatives: np.ndarray  # (N, D)
-    fresh: list[np.ndarray]  # mined since the last fit
-    fresh_count: int = 0
-    fits: int = 0
-
-
 def feature_scale(pictures: Iterable[PictureFeatures], target_norm: float, limit: int = 200) -> float:
     """``target_norm`` over the mean norm of the features of the first ``limit`` pictures (rcnn_feature_stats.m)."""
     norms = []
@@ -65,7 +54,11 @@ def feature_scale(pictures: Iterable[PictureFeatures], target_norm: float, limit
 
 
 def train_svms(
-    pictures: Iterable[PictureFeatures], num_classes: int, settings: SVMSettings, seed: int = 0
+    pictures: Iterable[PictureFeatures],
+    num_classes: int,
+    settings: SVMSettings,
+    seed: int = 0,
+    resume: Path | None = None,
 ) -> tuple[LinearSVMs, dict[str, list[int]]]:
     """Fit the SVMs of all classes in one streamed pass of hard-negative mining (per ``settings.epochs``).
 
@@ -74,6 +67,7 @@ def train_svms(
 
     Args:
         pictures: can be iterated several times; yields one :class:`PictureFeatures` a picture.
+        resume: where it is kept, once a minute and at the end, how far mining has come.
     Returns:
         the SVMs, and for the reader {"positives", "hard_negatives", "fits"} a class.
     Raises:
@@ -84,27 +78,41 @@ def train_svms(
     svms = LinearSVMs(problems[0].positives.shape[1], num_classes)
     svms.scale.fill_(scale)
     weights, biases = svms.weight.numpy(), svms.bias.numpy()  # views: fitting writes into the module
-    # First model: a few random negatives; with weights at 0 every negative "scores" 0 and would be hard.
-    started = [False] * num_classes
-    for _ in range(settings.epochs):
-        for picture in pictures:
+    end = Place(settings.epochs, 0, num_classes)
+    start = restore_mining(resume, svms, problems, pictures, scale, end) if resume else START
+    timer = Timer()
+
+    def done(place: Place) -> None:
+        if resume and (timer.due or place == end):
+            save_mining(resume, svms, problems, place)
+            timer.restart()
+
+    for epoch in range(start.epoch, settings.epochs):
+        for number, picture in enumerate(pictures):
+            first = start.label if (epoch, number) == start[:2] else 0
+            if (epoch, number) < start[:2]:
+                continue
             features = picture.features.astype(np.float32) * scale  # (R, D)
             scores = features @ weights.T + biases  # (R, C)
             negative = picture.overlaps < settings.negative_iou  # (R, C)
-            hard = negative & ((scores > settings.hard_above) | ~np.array(started))
-            for c, problem in enumerate(problems):
-                if not len(problem.positives) or not hard[:, c].any():
-                    continue
-                problem.fresh.append(features[hard[:, c]])
-                problem.fresh_count += int(hard[:, c].sum())
-                if problem.fresh_count >= settings.refit_after:
-                    weights[c], biases[c] = _refit(problem, settings, seed)
-                    started[c] = True
-    for c, problem in enumerate(problems):
-        if len(problem.positives) and (problem.fresh or not started[c]):
+            # First model: whatever is no positive. A class that was never fitted has no score yet.
+            hard = negative & ((scores > settings.hard_above) | np.array([problem.fits == 0 for problem in problems]))
+            for c in range(first, num_classes):
+                problem, (rows,) = problems[c], np.where(hard[:, c])
+                if len(problem.positives) and len(rows):
+                    sources = np.stack([np.full_like(rows, number), rows], axis=1)  # (N, 2)
+                    problem.fresh.append(Negatives(features[rows], sources))
+                    if problem.fresh_count >= settings.refit_after:
+                        weights[c], biases[c] = _refit(problem, settings, seed)
+                        done(Place(epoch, number, c + 1))
+            done(Place(epoch, number + 1, 0))
+    for c in range(start.label if start.epoch == settings.epochs else 0, num_classes):
+        problem = problems[c]
+        if len(problem.positives) and (problem.fresh_count or not problem.fits):
             weights[c], biases[c] = _refit(problem, settings, seed)
         elif not len(problem.positives):
             biases[c] = -np.inf  # a class never seen is never detected
+        done(Place(settings.epochs, 0, c + 1))
     svms.bias.nan_to_num_(neginf=-1e6)
     summary = {
         "positives": [len(p.positives) for p in problems],
@@ -114,7 +122,7 @@ def train_svms(
     return svms, summary
 
 
-def _start(pictures: Iterable[PictureFeatures], num_classes: int, scale: float) -> list[_ClassProblem]:
+def _start(pictures: Iterable[PictureFeatures], num_classes: int, scale: float) -> list[ClassProblem]:
     positives: list[list[np.ndarray]] = [[] for _ in range(num_classes)]
     width = 0
     for picture in pictures:
@@ -124,20 +132,20 @@ def _start(pictures: Iterable[PictureFeatures], num_classes: int, scale: float) 
     if not any(positives):
         raise ValueError("SVM training: no picture has a ground-truth object that is not difficult")
     empty = np.empty((0, width), np.float32)
-    return [_ClassProblem(np.stack(p) if p else empty, empty, []) for p in positives]
+    return [ClassProblem(np.stack(p) if p else empty, Negatives.none(width)) for p in positives]
 
 
-def _refit(problem: _ClassProblem, settings: SVMSettings, seed: int) -> tuple[np.ndarray, float]:
+def _refit(problem: ClassProblem, settings: SVMSettings, seed: int) -> tuple[np.ndarray, float]:
     """Fit on positives and all negatives kept so far, then drop the easy ones (rcnn_train.m)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    problem.negatives = np.concatenate([problem.negatives, *problem.fresh])
-    problem.fresh, problem.fresh_count = [], 0
+    problem.negatives = Negatives.joined([problem.negatives, *problem.fresh])
+    problem.fresh = []
     problem.fits += 1
     if not len(problem.negatives):
         return np.zeros(problem.positives.shape[1], np.float32), 1.0  # nothing speaks against the class
-    x = np.concatenate([problem.positives, problem.negatives])
+    x = np.concatenate([problem.positives, problem.negatives.examples])
     y = np.repeat([1, 0], [len(problem.positives), len(problem.negatives)])
     svm = LinearSVC(
         C=settings.C, loss="hinge", dual=True, intercept_scaling=settings.bias,
@@ -147,6 +155,5 @@ def _refit(problem: _ClassProblem, settings: SVMSettings, seed: int) -> tuple[np
         warnings.simplefilter("ignore", ConvergenceWarning)
         svm.fit(x, y)
     weight, bias = svm.coef_[0].astype(np.float32), float(svm.intercept_[0])
-    keep = problem.negatives @ weight + bias >= settings.evict_below
-    problem.negatives = problem.negatives[keep]
+    problem.negatives = problem.negatives[problem.negatives.examples @ weight + bias >= settings.evict_below]
     return weight, bias

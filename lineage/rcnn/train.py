@@ -29,13 +29,16 @@ def train(
 
     Args:
         proposals: (R, 4) a picture of ``dataset``.
-        work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
+        work_dir: holds the feature cache and what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
     """
     recipe, net = detector.recipe, detector.backbone
     tuned, resume = work_dir / "finetuned.safetensors", work_dir / "finetune.safetensors"
     history = run_once(
-        tuned, net, lambda: finetune(net, dataset, proposals, recipe, seed=seed, resume=resume, running=running)
-    )  # fmt: skip
+        tuned,
+        net,
+        lambda: finetune(net, dataset, proposals, recipe, seed=seed, resume=resume, running=running),
+        resume,
+    )
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,7 +49,6 @@ def train(
     cache_bytes = fit_on_features(
         detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="R-CNN"
     )
-    tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune, SVMs, regressors", steps=recipe.finetune.steps,
         pictures=recipe.finetune.pictures, cache_bytes=cache_bytes, histories=(history,),

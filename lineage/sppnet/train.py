@@ -36,13 +36,13 @@ def train(
 
     Args:
         proposals: (R, 4) a picture of ``dataset``.
-        work_dir: holds the feature cache and what a resumed run needs; emptied at the end.
+        work_dir: holds the feature cache and what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
     """
     recipe, tuned = detector.recipe, work_dir / "finetuned.safetensors"
     resume = work_dir / "finetune.safetensors"
     history = run_once(
-        tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, resume, running)
-    )  # fmt: skip
+        tuned, detector.head, lambda: finetune_fc(detector, dataset, proposals, seed, resume, running), resume
+    )
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,6 @@ def train(
     cache_bytes = fit_on_features(
         detector, dataset, proposals, extract, work_dir / "features", seed=seed, label="SPP-net"
     )
-    tuned.unlink(missing_ok=True)
     return TrainingReport(
         procedure="fine-tune fc, SVMs, regressors", steps=recipe.finetune.steps,
         pictures=recipe.finetune.pictures, cache_bytes=cache_bytes, histories=(history,),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lineage.common.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
+from lineage.common.checkpoint import CheckpointError, is_intact, load_checkpoint, save_checkpoint, write_atomically
 
 STATE = {
     "conv.weight": torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)),
@@ -72,6 +72,36 @@ def test_a_truncated_file_is_named(saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match=r"d\.safetensors: damaged or not a lineage checkpoint"):
         load_checkpoint(saved)
+
+
+def test_no_byte_of_a_file_can_change_unseen(saved):
+    whole = saved.read_bytes()
+    for place in range(len(whole)):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"d\.safetensors: damaged or not a lineage checkpoint"):
+            load_checkpoint(saved)
+        assert not is_intact(saved)
+    saved.write_bytes(whole)
+    assert is_intact(saved) and load_checkpoint(saved)[1] == FACTS
+
+
+def test_a_file_of_before_there_were_digests_is_read_as_it_is(tmp_path):
+    path = tmp_path / "old.safetensors"
+    save_file(STATE, path, {"lineage": json.dumps(FACTS)})
+    state, facts = load_checkpoint(path)
+    assert facts == FACTS and torch.equal(state["conv.weight"], STATE["conv.weight"])
+    assert not is_intact(path)
+
+
+def test_facts_may_say_what_they_like_of_digests(tmp_path):
+    words = '{"__metadata__":{"lineage sha256":"' + "a" * 64 + " "
+    save_checkpoint(tmp_path / "d.safetensors", {words: torch.zeros(2)}, {words: words})
+    assert load_checkpoint(tmp_path / "d.safetensors")[1] == {words: words}
+
+
+def test_the_same_contents_make_the_same_bytes(saved, tmp_path):
+    save_checkpoint(tmp_path / "again.safetensors", STATE, FACTS)
+    assert saved.read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
 
 def test_anothers_safetensors_and_any_other_file_are_named(tmp_path):
@@ -146,6 +176,14 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
     assert seen == [(b"old", tmp_path, ".bin")]  # the same folder, so that the move is a rename
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_contents_are_on_the_disk_before_their_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    done, sync, move = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(stat.S_ISDIR(os.fstat(handle).st_mode)), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("named"), move(*paths)))
+    write_atomically(tmp_path / "f.bin", lambda temporary: temporary.write_bytes(b"x"))
+    assert done == [False, "named", True]
 
 
 def test_folders_are_made_and_others_may_read_what_the_umask_lets_them(tmp_path):

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from lineage.common.checkpoint import load_checkpoint
 from lineage.common.history import History
 from lineage.common.loading import images_of_step
 from lineage.common.optimise import Solver, TrainingError, make_optimiser, optimise
-from lineage.common.resume import run_once
+from lineage.common.resume import forget, run_once
 from lineage.common.running import Running, Validation
 
 SGD = Solver("sgd", learning_rate=0.1, steps=20, images_per_step=2, weight_decay=1e-3)
@@ -113,6 +114,8 @@ def test_an_interrupted_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_
     optimise([resumed], losses_for(resumed), len(DATA), solver, seed=3, label="t", resume=resume)
     for name, tensor in state_of(straight).items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
+    assert resume.is_file()  # until the result is safe
+    forget(resume)
     assert list(resume.parent.iterdir()) == []
 
 
@@ -323,7 +326,35 @@ def test_the_weights_of_the_first_highest_score_come_out(tmp_path):
     assert history.validation == SCORES and (history.best, history.kept) == (8, 8)
     assert all(torch.equal(tensor, scores.seen[8][name]) for name, tensor in state_of(model).items())
     assert not torch.equal(scores.seen[8]["1.weight"], scores.seen[20]["1.weight"])
+    forget(tmp_path / "s.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["s.safetensors", "s.best-8.safetensors"])
+def test_a_damaged_state_is_trained_again_and_comes_out_the_same(tmp_path, name):
+    whole, _, _ = validated(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        validated(tmp_path, interrupt_at=12)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.warns(UserWarning, match=f"{name}: .*again"):
+        model, scores, history = validated(tmp_path)
+    assert list(scores.seen) == list(SCORES) and history.kept == 8
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in state_of(model).items())
+
+
+def test_a_run_that_is_killed_while_it_measures_has_lost_no_step(tmp_path):
+    """The state is on the disk before the measuring, which may take long."""
+    model = network()
+    path, steps = tmp_path / "s.safetensors", []
+
+    def measure():
+        steps.append(History.of(*load_checkpoint(path)).done)
+        return 0.5
+
+    optimise([model], losses_for(model), len(DATA), SGD, seed=3, label="t", resume=path,
+             running=Running(validation=Validation(4, measure)))  # fmt: skip
+    assert steps == [4, 8, 12, 16, 20]
 
 
 def test_measuring_changes_nothing_where_the_last_weights_are_kept(tmp_path):

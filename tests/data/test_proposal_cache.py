@@ -117,7 +117,12 @@ def test_one_name_in_two_datasets_and_a_dataset_that_was_moved(pictures: VOCData
     assert calls(log) == [50]
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "words", "other shape", "gone", "pickle"])
+def flipped(content: bytes) -> bytes:
+    """One bit of a box."""
+    return content[:-40] + bytes([content[-40] ^ 1]) + content[-39:]
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "words", "other shape", "gone", "pickle"])
 def test_a_damaged_file_is_computed_anew(pictures: VOCDataset, log: Path, tmp_path: Path, damage: str) -> None:
     cache = tmp_path / "cache"
     cached_proposals(pictures, partial(propose, log=log), "a", cache, jobs=1)
@@ -130,11 +135,21 @@ def test_a_damaged_file_is_computed_anew(pictures: VOCDataset, log: Path, tmp_pa
     elif damage == "pickle":
         np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     else:
-        file.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "words": b"not an array"}[damage])
+        half = whole[: len(whole) // 2]
+        file.write_bytes({"empty": b"", "half": half, "flipped": flipped(whole), "words": b"not an array"}[damage])
     log.unlink()
     check(cached_proposals(pictures, partial(propose, log=log), "a", cache, jobs=1))
     assert calls(log) == [3]
     assert file.read_bytes() == whole, "and mended on disk"
+
+
+def test_a_file_of_before_there_were_digests_is_read_as_it_is(pictures: VOCDataset, log: Path, tmp_path: Path) -> None:
+    found = cached_proposals(pictures, partial(propose, log=log), "a", tmp_path / "cache", jobs=1)
+    log.unlink()
+    for file, boxes in zip(sorted((tmp_path / "cache").rglob("*.npy")), found):
+        np.save(file, boxes.numpy())
+    check(cached_proposals(pictures, partial(propose, log=log), "a", tmp_path / "cache", jobs=1))
+    assert calls(log) == []
 
 
 @pytest.mark.parametrize(("how", "error"), [("error", ProposalError), ("interrupt", KeyboardInterrupt)])
@@ -147,7 +162,7 @@ def test_what_was_done_before_a_stop_is_kept(
     log.unlink()
     check(cached_proposals(pictures, partial(propose, log=log), "a", cache, jobs=1))
     assert calls(log) == [4, 5]
-    assert not [path for path in cache.rglob("*") if path.name.startswith(".")], "no half files"
+    assert not list(cache.glob("*/.*")), "no half files"
 
 
 def test_what_was_done_before_a_kill_is_kept(pictures: VOCDataset, log: Path, tmp_path: Path) -> None:

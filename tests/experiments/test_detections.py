@@ -8,13 +8,14 @@ import pytest
 import torch
 from test_detectors import detector_of
 
-from lineage.experiments import detections as module
+from lineage.common import resume
 from lineage.experiments.detections import detect_all, detections_key, evaluate_detector
+from lineage.faster_rcnn.train import propose_all
 
 
 @pytest.fixture
 def detector(monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 2)  # of six pictures
+    monkeypatch.setattr(resume, "SAVE_EVERY_SECONDS", -1.0)  # a file a picture
     made = detector_of("faster_rcnn")
     made.recipe = replace(made.recipe, score_threshold=0.3)
     return made
@@ -22,7 +23,7 @@ def detector(monkeypatch):
 
 def same(first, second):
     return len(first) == len(second) and all(
-        list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a) for a, b in zip(first, second)
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in zip(first, second)
     )
 
 
@@ -51,20 +52,42 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(detector, pictures, tmp_
     seen = counted(monkeypatch, detector)
     found = detect_all(detector, pictures, None, "again", tmp_path)
     assert same(found, expected)
-    assert len(seen) == 2  # four were known
+    assert len(seen) == 1  # five were known
     _, again = evaluate_detector(detector, pictures, None, "and again", tmp_path)
-    assert same(again, expected) and len(seen) == 2
+    assert same(again, expected) and len(seen) == 1
 
 
 def test_a_damaged_file_is_made_anew(detector, pictures, tmp_path, monkeypatch):
     expected = detect_all(detector, pictures, None, "whole", tmp_path)
     files = sorted(tmp_path.rglob("*.safetensors"))
-    assert len(files) == 3
+    assert len(files) == len(pictures) == 6
     files[0].write_bytes(b"")
     files[1].write_bytes(files[1].read_bytes()[:-9])
     seen = counted(monkeypatch, detector)
-    assert same(detect_all(detector, pictures, None, "again", tmp_path), expected)
-    assert len(seen) == 4
+    with pytest.warns(UserWarning, match="made again"):
+        assert same(detect_all(detector, pictures, None, "again", tmp_path), expected)
+    assert len(seen) == 2
+
+
+def test_proposals_of_an_alternating_step_survive_a_kill(detector, pictures, tmp_path, monkeypatch):
+    expected = propose_all(detector, pictures)
+    seen, convolve = [], type(detector).convolve
+
+    def killed(self, image):
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return convolve(self, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(detector), "convolve", killed)
+        with pytest.raises(KeyboardInterrupt):
+            propose_all(detector, pictures, tmp_path)
+    seen.clear()
+    monkeypatch.setattr(type(detector), "convolve", lambda *arguments: (seen.append(1), convolve(*arguments))[1])
+    for _ in range(2):
+        assert all(map(torch.equal, propose_all(detector, pictures, tmp_path), expected))
+        assert len(seen) == 2
 
 
 def test_pictures_without_detections_are_kept_too(detector, pictures, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 
@@ -159,6 +160,22 @@ def test_seconds_of_interrupted_runs_are_added_up(tmp_path):
     with stopwatch(kept) as seconds_so_far:
         assert seconds_so_far() >= 0.05
     assert not [path for path in kept.parent.iterdir() if path != kept]
+
+
+@pytest.mark.parametrize("content", ["", "12", "{", '{"seconds": "x"}', '{"seconds": 5.0}'])
+def test_seconds_that_were_damaged_count_from_now(tmp_path, content):
+    (tmp_path / "seconds").write_text(content)
+    with stopwatch(tmp_path / "seconds") as seconds_so_far:
+        assert 0 <= seconds_so_far() < 5
+
+
+def test_the_seconds_of_a_run_that_was_killed_count_up_to_what_it_last_wrote(tmp_path):
+    (tmp_path / "seconds").write_text(json.dumps({"seconds": 5.0, "since": 1e9}))
+    os.utime(tmp_path / "seconds", (1e9, 1e9))
+    (tmp_path / "state").touch()
+    os.utime(tmp_path / "state", (1e9 + 60, 1e9 + 60))
+    with stopwatch(tmp_path / "seconds") as seconds_so_far:
+        assert 65 <= seconds_so_far() < 75
 
 
 def test_a_run_writes_every_number_and_a_second_one_trains_nothing(tmp_path, monkeypatch):

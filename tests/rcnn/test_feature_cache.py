@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from lineage.backbones import build_backbone
 from lineage.common.boxes import box_iou, decode_boxes
+from lineage.common.checkpoint import CheckpointError
 from lineage.common.optimise import TrainingError
 from lineage.data.voc import VOCDataset
 from lineage.rcnn import features
@@ -126,14 +127,55 @@ def test_a_run_interrupted_in_the_middle_of_a_shard_keeps_the_whole_ones_only(tm
         fill(Pictures(), tmp_path / "f", interrupted)
     whole = {1: 3, 2: 1, 16: 0}[shard]  # the fourth picture broke off
     expected = [f"{shard * i:06d}.safetensors" for i in range(whole)]
-    assert [path.name for path in sorted((tmp_path / "f").iterdir())] == expected
+    assert [path.name for path in sorted((tmp_path / "f").glob("*"))] == expected
 
 
-def test_its_size_is_that_of_its_files_and_removal_leaves_nothing(tmp_path):
+def test_a_run_killed_in_the_middle_of_a_shard_keeps_its_pictures(tmp_path, shard, monkeypatch):
+    expected = [load_file(path) for path in fill(Pictures(), tmp_path / "whole").shards()]
+    monkeypatch.setattr("lineage.common.resume.SAVE_EVERY_SECONDS", -1.0)
+    seen = []
+
+    def killed(image, boxes):
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return extract(image, boxes)
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(Pictures(), tmp_path / "f", killed)
+    dataset = Pictures()
+    cache = fill(dataset, tmp_path / "f")
+    assert dataset.reads == [3]
+    for path, arrays in zip(cache.shards(), expected):
+        assert all(torch.equal(tensor, arrays[name]) for name, tensor in load_file(path).items())
+    assert sorted((tmp_path / "f").iterdir()) == cache.shards(), "and nothing else is left"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "empty"])
+def test_a_damaged_shard_is_computed_again_and_no_other(tmp_path, shard, damage):
+    cache = fill(Pictures(), tmp_path / "f")
+    path = cache.shards()[2 // shard]
+    whole = path.read_bytes()
+    path.write_bytes(b"" if damage == "empty" else whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:])
+    dataset = Pictures()
+    with pytest.warns(UserWarning, match=f"{path.name}: damaged; it is computed again"):
+        fill(dataset, tmp_path / "f")
+    assert dataset.reads == [index for index in range(4) if index // shard == 2 // shard]
+    assert path.read_bytes() == whole
+
+
+def test_a_shard_that_is_damaged_while_it_waits_is_not_read(tmp_path):
+    cache = fill(Pictures(), tmp_path / "f")
+    path = cache.shards()[0]
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    for read in (lambda: next(iter(cache)), lambda: list(cache.pairs(1))):
+        with pytest.raises(CheckpointError, match=f"{path.name}: damaged since it was written; the same command"):
+            read()
+
+
+def test_its_size_is_that_of_its_files(tmp_path):
     cache = fill(Pictures(), tmp_path / "f")
     assert cache.nbytes == sum(path.stat().st_size for path in (tmp_path / "f").iterdir()) > 0
-    cache.remove()
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("min_pair_iou", [0.5, 0.6, 0.9])
@@ -178,13 +220,13 @@ def toy_detector(ridge=0.01):
     return SimpleNamespace(recipe=recipe, amp=None, svms=LinearSVMs(3, 2), regressors=BoxRegressors(5, 2))
 
 
-def test_svms_and_regressors_are_fitted_from_what_is_on_disk_and_the_disk_is_freed(tmp_path, caplog):
+def test_svms_and_regressors_are_fitted_from_what_is_on_disk(tmp_path, caplog):
     dataset, detector = Pictures(), toy_detector()
     with caplog.at_level("INFO", logger="lineage"):
         size = fit_on_features(
             detector, dataset, proposals_for(dataset), extract, tmp_path / "f", seed=0, label="Toy"
         )  # fmt: skip
-    assert size > 0 and list(tmp_path.iterdir()) == []
+    assert size == sum(path.stat().st_size for path in (tmp_path / "f").glob("*.safetensors")) > 0
     assert caplog.messages == ["Toy: the feature cache takes 0.00 GB on disk while it is needed"]
     image, target = dataset[0]
     scores = detector.svms(extract(image, target["boxes"])[1])
@@ -197,6 +239,17 @@ def test_svms_and_regressors_are_fitted_from_what_is_on_disk_and_the_disk_is_fre
     before = box_iou(proposals, truth).diagonal().mean()
     after = box_iou(moved[rows, labels], truth).diagonal().mean()
     assert after > before + 0.05
+
+
+def test_a_run_killed_after_its_fits_fits_nothing_again(tmp_path, monkeypatch):
+    dataset, first, second = Pictures(), toy_detector(), toy_detector()
+    given = dataset, proposals_for(dataset), extract, tmp_path / "f"
+    fit_on_features(first, *given, seed=0, label="Toy")
+    monkeypatch.setattr("lineage.rcnn.svm._refit", lambda *_: pytest.fail("an SVM was fitted again"))
+    monkeypatch.setattr("lineage.rcnn.box_regression.fit_ridge", lambda *_: pytest.fail("a regressor was, too"))
+    fit_on_features(second, *given, seed=0, label="Toy")
+    for a, b in ((first.svms, second.svms), (first.regressors, second.regressors)):
+        assert all(torch.equal(tensor, b.state_dict()[name]) for name, tensor in a.state_dict().items())
 
 
 def test_features_are_computed_in_the_precision_of_fine_tuning_which_is_put_back(tmp_path):

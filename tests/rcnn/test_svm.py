@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from lineage.common import resume
+from lineage.rcnn import svm
 from lineage.rcnn.recipe import SVMSettings
 from lineage.rcnn.svm import LinearSVMs, PictureFeatures, feature_scale, train_svms
 
@@ -145,6 +147,37 @@ def test_scaling_all_features_changes_no_margin():
     np.testing.assert_allclose(
         margins(large, larger[0].features), margins(small, pictures[0].features), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_mining_that_is_killed_goes_on_and_ends_bit_for_bit_the_same(tmp_path, monkeypatch, epochs):
+    """After each fit, and before each: mining never begins anew, and each fit is done once."""
+    pictures = [p._replace(overlaps=np.pad(p.overlaps, ((0, 0), (0, 1)))) for p in toy_pictures()]
+    settings = SVMSettings(C=1.0, refit_after=10, epochs=epochs)
+    fit, fits = svm._refit, []
+    monkeypatch.setattr(svm, "_refit", lambda *arguments: (fits.append(1), fit(*arguments))[1])
+    expected, summary = train_svms(pictures, 3, settings)
+    whole = len(fits)
+    assert whole > 4
+    monkeypatch.setattr(resume, "SAVE_EVERY_SECONDS", -1.0)
+
+    def killed(*arguments):
+        if len(fits) in at:
+            at.remove(len(fits))
+            raise KeyboardInterrupt
+        fits.append(1)
+        return fit(*arguments)
+
+    at = set(range(whole))
+    fits.clear()
+    monkeypatch.setattr(svm, "_refit", killed)
+    for _ in range(whole):
+        with pytest.raises(KeyboardInterrupt):
+            train_svms(pictures, 3, settings, resume=tmp_path / "svms.safetensors")
+    for _ in range(2):  # goes on, and then finds all of it
+        found, again = train_svms(pictures, 3, settings, resume=tmp_path / "svms.safetensors")
+        assert len(fits) == whole and again == summary
+        assert all(torch.equal(tensor, expected.state_dict()[name]) for name, tensor in found.state_dict().items())
 
 
 def test_the_same_seed_gives_the_same_weights():

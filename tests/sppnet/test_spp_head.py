@@ -113,7 +113,8 @@ def test_training_leaves_the_convolutions_bit_identical_and_changes_the_head(tmp
     assert report.curves["softmax"][-1] < 1.1
     assert report.cache_bytes > 0
     assert report.pictures == 24
-    assert list(tmp_path.iterdir()) == []  # neither cache nor checkpoints are left
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["features", "finetuned.safetensors"], "until the detector is safe; the state of the steps is not"
     found = detector([dataset[0][0]], [dataset.proposals[0]])[0]
     for label in (1, 2):  # each class's best detection lies on its object
         best = found["boxes"][found["labels"] == label][:1]
