@@ -19,7 +19,7 @@ from lineage.common.checkpoint import write_atomically
 from lineage.common.progress import track
 from lineage.course import worker
 from lineage.course.gradebook import Graded, most_points, page_path, record_path, write_tables
-from lineage.course.sandbox import isolates
+from lineage.course.sandbox import KINDS, sandbox, why_not
 from lineage.course.submissions import Submission, find_submissions
 from lineage.course.watch import kill
 from lineage.course.workplace import assignments, prepare
@@ -58,8 +58,12 @@ def grade(
         jobs: submissions at once; None is one a core.
         show_hidden: the feedback has the code of hidden tests, too.
     Raises:
-        ValueError: no assignment or no submission, or nbgrader refuses an assignment.
+        ValueError: no assignment or no submission, nbgrader refuses an assignment, or this is root and no sandbox
+            works here: what strangers have written would run as root.
     """
+    if sandbox() is None and os.geteuid() == 0:
+        tried = "; ".join(f"{kind}: {why_not(kind)}" for kind in KINDS)
+        raise ValueError(f"this is root, and no sandbox works here ({tried}): grade as an ordinary user")
     handed_in = find_submissions(submitted, assignments(source))
     settings = {**asdict(limits or Limits()), "show_hidden": show_hidden}
     with tempfile.TemporaryDirectory() as temporary:
@@ -139,7 +143,7 @@ class _Run:
             folder = Path(temporary) / "course"
             shutil.copytree(self.prepared / one.assignment, folder)
             (folder / worker.HANDED_IN).write_bytes(content)
-            job = {"assignment": one.assignment, "isolate": isolates(), **settings}
+            job = {"assignment": one.assignment, "sandbox": sandbox(), **settings}
             (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
             self._run_worker(folder, settings["seconds"] + GRADING)
             page = folder / "feedback" / worker.STUDENT / one.assignment / f"{one.assignment}.html"

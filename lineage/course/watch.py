@@ -59,7 +59,10 @@ def _family(pid: int) -> list[psutil.Process]:
 def _memory(process: psutil.Process) -> int:
     """What it has to itself, and its part of what it shares with others."""
     try:
-        used = process.memory_full_info()
+        try:
+            used = process.memory_full_info()
+        except psutil.AccessDenied:  # it keeps that to itself, but not its size
+            used = process.memory_info()
         return getattr(used, "pss", used.rss)  # macOS has no such figure
     except psutil.Error:  # it has ended, is about to, or is none of ours
         return 0

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 
 from lineage.course import execute
 from lineage.course.restore import mark, restored
-from lineage.course.sandbox import isolated
+from lineage.course.sandbox import sandboxed
 from lineage.course.tampering import imported, reached_for
 from lineage.course.watch import BeyondLimits, kill, watch
 from lineage.course.workplace import nbgrader
@@ -76,19 +76,18 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
         RuntimeError: it ended without a result.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / execute.HOME).mkdir()
-        nbformat.write(notebook, folder / execute.NOTEBOOK)
-        (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
-        environment = _environment(folder)
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as result:
-            command = [sys.executable, "-m", "lineage.course.execute", str(folder), str(result.fileno())]
-            if job["isolate"]:
-                command, more = isolated(command)
-                environment |= more
+        home = Path(temporary).resolve()
+        with (
+            tempfile.TemporaryFile("w+") as order,
+            tempfile.TemporaryFile() as said,
+            tempfile.TemporaryFile() as result,
+        ):
+            json.dump({**job, "notebook": nbformat.writes(notebook)}, order)
+            order.seek(0)
+            command = [sys.executable, "-m", "lineage.course.execute", str(result.fileno())]
             process = subprocess.Popen(
-                command, cwd=folder / execute.HOME, env=environment,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
+                sandboxed(command, home, job["sandbox"]), cwd=home, env=_environment(home),
+                stdin=order, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
             )  # fmt: skip
             try:
                 watch(process, job["seconds"] + ENDING, TOGETHER * job["memory"])
@@ -110,12 +109,12 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
     notebook.metadata["stopped"] = executed.metadata.get("stopped")
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(home: Path) -> dict[str, str]:
     """Nothing of the instructor's own, keys and tokens least of all."""
-    home = folder / execute.HOME
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
     packages = {"PYTHONUSERBASE": site.getuserbase()}  # which would be looked for in the home
-    return {**kept, **packages, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    own = {"HOME": str(home), "TMPDIR": str(home), "LOGNAME": STUDENT}  # the system may know no name for this user
+    return {**kept, **packages, **own, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def _as_stdout(output: NotebookNode) -> NotebookNode:
