@@ -25,6 +25,7 @@ from lineage.course.watch import kill
 from lineage.course.workplace import assignments, prepare
 
 MOST_BYTES = 20_000_000  # of a notebook that is handed in
+RUNS = 2  # of a submission at most: with the hidden tests, and without, for what its student sees
 GRADING = 120  # seconds for nbgrader itself, on top of what a submission's code may take
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class _Run:
             (folder / worker.HANDED_IN).write_bytes(content)
             job = {"assignment": one.assignment, "sandbox": sandbox(), **settings}
             (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
-            self._run_worker(folder, settings["seconds"] + GRADING)
+            self._run_worker(folder, RUNS * settings["seconds"] + GRADING)
             page = folder / "feedback" / worker.STUDENT / one.assignment / f"{one.assignment}.html"
             if page.is_file():
                 kept = page_path(self.out, one.student, one.assignment)

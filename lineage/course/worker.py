@@ -6,6 +6,7 @@ kill it. The student's code runs in yet another, with nothing of this one in its
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,13 +23,13 @@ from nbformat import NotebookNode
 from lineage.course import execute
 from lineage.course.restore import mark, restored
 from lineage.course.sandbox import sandboxed
+from lineage.course.shown import for_the_student
 from lineage.course.tampering import imported, reached_for
 from lineage.course.watch import BeyondLimits, kill, watch
 from lineage.course.workplace import nbgrader
 
 JOB, HANDED_IN, RESULT = "job.json", "handed_in.ipynb", "result.json"
 STUDENT = "student"  # nbgrader's folders hold one submission, whoever's
-HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 READY_MADE = re.compile(r"\b(?:lineage|torchvision)\b")  # have what is asked for; no penalty, but a person may look
 ENDING = 30  # seconds that a process has to end by itself after its time is over
@@ -57,10 +58,11 @@ def main(folder: Path) -> None:
     except Unfinished as error:
         _leave(folder, remarks=[*remarks, str(error)], **_written(notebook, released))
         return
-    remarks += _remarks(notebook)
+    seen = notebook if job["show_hidden"] else for_the_student(notebook, lambda again: _run_if_it_ends(again, job))
+    remarks += _remarks(seen)
     if stopped := notebook.metadata.pop("stopped", None):
         remarks.append(stopped)
-    result = _scores(folder, name, notebook, job["show_hidden"])
+    result = _scores(folder, name, notebook, seen)
     _leave(folder, **{**result, "remarks": remarks + result["remarks"]})
 
 
@@ -109,6 +111,12 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
     notebook.metadata["stopped"] = executed.metadata.get("stopped")
 
 
+def _run_if_it_ends(notebook: NotebookNode, job: dict[str, Any]) -> None:
+    """The same, but a page shows nothing of what went beyond its limits."""
+    with contextlib.suppress(Unfinished):
+        run_apart(notebook, job)
+
+
 def _environment(home: Path) -> dict[str, str]:
     """Nothing of the instructor's own, keys and tokens least of all."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
@@ -124,8 +132,8 @@ def _as_stdout(output: NotebookNode) -> NotebookNode:
     return output
 
 
-def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) -> dict[str, Any]:
-    """Let nbgrader score the notebook that was run, and write its page, with the hidden tests or without."""
+def _scores(folder: Path, name: str, notebook: NotebookNode, seen: NotebookNode) -> dict[str, Any]:
+    """Let nbgrader score the notebook that was run, and write a page of what the student shall see of it."""
     handed_in = folder / "submitted" / STUDENT / name
     handed_in.mkdir(parents=True)
     nbformat.write(notebook, handed_in / f"{name}.ipynb")
@@ -141,12 +149,15 @@ def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) 
         raise RuntimeError(done.get("error") or done.get("log"))
     scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
     page = without_markup(_read(scored))
-    nbformat.write(page if show_hidden else without_hidden_tests(page), scored)
+    for cell, shown in zip(page.cells, seen.cells):
+        if cell.cell_type == "code":
+            cell.source, cell.outputs = shown.source, shown.outputs
+    nbformat.write(page, scored)
     no_page = [] if api.generate_feedback(name, STUDENT)["success"] else ["the feedback page could not be made"]
     with api.gradebook as gradebook:
         (book,) = gradebook.find_submission(name, STUDENT).notebooks
         points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in book.grades}
-    graded = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if mark(cell).get("grade")}
+    graded = {cell.metadata.nbgrader.grade_id: cell for cell in seen.cells if mark(cell).get("grade")}
     return {
         "points": points,
         "failures": {key: _why(cell) for key, cell in graded.items() if points[key] == 0},
@@ -161,17 +172,6 @@ def _written(notebook: NotebookNode, released: NotebookNode) -> dict[str, Any]:
     cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and mark(cell).get("grade")]
     answers = {mark(cell)["grade_id"]: cell.source for cell in cells}
     return {"answers": answers, "points": {key: None for key, text in answers.items() if text not in stubs}}
-
-
-def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
-    """The notebook for a student who shall not see them: of what they found only the message stays."""
-    for cell in notebook.cells:
-        if mark(cell).get("locked") and HIDDEN.search(cell.source):
-            cell.source = HIDDEN.sub("# hidden tests", cell.source)
-            for out in cell.outputs:
-                if out.output_type == "error":
-                    out.traceback = [f"{out.ename}: {out.evalue}"]
-    return notebook
 
 
 def without_markup(notebook: NotebookNode) -> NotebookNode:

@@ -205,7 +205,7 @@ def test_what_could_not_be_graded_is_tried_again_and_stops_nobody(tmp_path, rele
     (tmp_path / "in" / "folder" / f"{NAME}.ipynb").mkdir(parents=True)
     places = [tmp_path / "in", "--source", SOURCE, "--out", tmp_path / "out"]
     with monkeypatch.context() as broken:
-        broken.setattr("lineage.course.grade.GRADING", -299)  # seconds left of the 300: one
+        broken.setattr("lineage.course.grade.GRADING", -599)  # seconds left of twice 300: one
         results = grade(SOURCE, tmp_path / "in", tmp_path / "out")
     assert {one.student: one.remarks for one in results} == {
         "link": ["a link to another file, not a notebook"], "right": ["could not be graded: took longer than 1 s"],
