@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_N
 CAPABILITY_VERSION, CAP_SETPCAP = 0x20080522, 8
 CLONE_NEW = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)  # linux/sched.h
 FAMILIES = {1, 2, 10, 16}  # of sockets: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; those above 16 know no namespaces
+AF_NETLINK, NETLINK_ROUTE = 16, 0  # which addresses there are; its other protocols are for administrators
 # What no exercise needs of the kernel: each has been somebody's way out, or is about the whole machine.
 REFUSED = (
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount",
@@ -33,7 +34,8 @@ REFUSED = (
     "add_key", "request_key", "keyctl",
     "io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "perf_event_open", "bpf",
     "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "syslog", "iopl",
-    "ioperm", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup",
+    "ioperm", "modify_ldt", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname",
+    "setdomainname", "vhangup",
     # Memory that is in no file system and on no process's account.
     "memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open",
 )  # fmt: skip
@@ -64,6 +66,14 @@ def confine(user: int) -> None:
     found.load()
 
 
+def end_with(parent: int) -> None:
+    """Let this process end when its parent does, even one that is killed; at once if that has happened."""
+    if sys.platform == "linux":
+        _checked(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def hide() -> None:
     """Let no other process of the same user look into this one, or at what it has open."""
     if sys.platform == "linux":
@@ -82,9 +92,12 @@ def _filter() -> Any:
     for flag in CLONE_NEW:
         found.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
     found.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be read; the C library then calls clone
-    for family in set(range(max(FAMILIES))) - FAMILIES:
-        found.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.EQ, family))
-    found.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.GT, max(FAMILIES)))
+    for call in ("socket", "socketpair"):
+        for family in set(range(max(FAMILIES))) - FAMILIES:
+            found.add_rule(refuse, call, seccomp.Arg(0, seccomp.EQ, family))
+        found.add_rule(refuse, call, seccomp.Arg(0, seccomp.GT, max(FAMILIES)))
+        other = seccomp.Arg(0, seccomp.EQ, AF_NETLINK), seccomp.Arg(2, seccomp.NE, NETLINK_ROUTE)
+        found.add_rule(refuse, call, *other)
     return found
 
 

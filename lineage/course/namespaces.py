@@ -32,6 +32,7 @@ def enter(folder: Path, user: int) -> None:
         OSError: the system refuses it.
     """
     links, paths = shown()
+    os.umask(0o022)  # the folders on the way to what is shown are for whoever the user is
     _mount("none", folder, "tmpfs", data="size=16m,mode=755")  # for folders and links
     for path in paths:
         _show(path, folder, RDONLY | NOSUID | NODEV)
@@ -43,8 +44,8 @@ def enter(folder: Path, user: int) -> None:
         _show(Path(name), folder, RDONLY | NOSUID)
     (folder / "proc").mkdir()
     _mount("none", folder / "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for path in hidden():
-        _cover(_inside(folder, path))
+    for path in hidden(folder / "proc"):
+        _cover(path)
     for own, size in ((Path("/dev/shm"), SHARED), (folder, OWN_FILES)):
         inside = _inside(folder, own)
         inside.mkdir(parents=True, exist_ok=True)

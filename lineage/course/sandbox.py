@@ -2,7 +2,7 @@
 
 Bubblewrap builds it where it is installed, :mod:`lineage.course.namespaces` elsewhere, with Linux's namespaces;
 :mod:`lineage.course.confine` then gives up what privilege is left. Where a system allows neither (macOS; most
-containers), only time and memory are limited: :func:`isolates` tells.
+containers) there is none: :func:`sandbox` tells, and nothing of a stranger's should be run.
 """
 
 from __future__ import annotations
@@ -51,11 +51,6 @@ def sandbox() -> str | None:
     return next((kind for kind in KINDS if why_not(kind) is None), None)
 
 
-def isolates() -> bool:
-    """Whether this system lets a user isolate a process."""
-    return sandbox() is not None
-
-
 @functools.cache
 def why_not(kind: str) -> str | None:
     """What hinders a kind of sandbox here; None if it works."""
@@ -66,6 +61,8 @@ def why_not(kind: str) -> str | None:
             )  # fmt: skip
         except FileNotFoundError as error:
             return f"there is no {error.filename}"
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
     last = [f"exit status {tried.returncode}", *tried.stderr.strip().splitlines()][-1]
     return None if tried.returncode == 0 else last
 
@@ -115,9 +112,15 @@ def _followed(path: Path, links: dict[Path, Path]) -> Path:
     return path
 
 
-def hidden() -> list[Path]:
-    """Of /proc: what a sandbox covers."""
-    return [path for path in Path("/proc").iterdir() if not path.name.isdigit() and path.name not in PROC]
+def showing(path: Path) -> Path | None:
+    """Which of the folders that a sandbox shows has ``path`` in it, so that a stranger could read it there."""
+    path = path.resolve()
+    return next((top for top in shown()[1] if top in (path, *path.parents)), None)
+
+
+def hidden(proc: Path) -> list[Path]:
+    """Of /proc, mounted there: what a sandbox covers."""
+    return [path for path in proc.iterdir() if not path.name.isdigit() and path.name not in PROC]
 
 
 def _namespaces(folder: Path) -> list[str]:
@@ -144,7 +147,7 @@ def _bubblewrap(folder: Path) -> list[str]:
     for name in DEVICES:
         arguments += ["--dev-bind", name, name]
     arguments += ["--proc", "/proc"]
-    for path in hidden():
+    for path in hidden(Path("/proc")):
         folders = ["--tmpfs", str(path), "--remount-ro", str(path)]
         arguments += folders if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
     for place, size in (("/dev/shm", SHARED), (str(folder), OWN_FILES)):

@@ -18,6 +18,7 @@ from nbformat.v4 import new_output
 
 from lineage.course.execute import NOT_RUN, TOO_LONG
 from lineage.course.restore import mark
+from lineage.course.tampering import parsed
 
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 SHORTEST = 8  # characters of a text in a test that is taken for a message
@@ -63,7 +64,7 @@ def _in_its_own_words(error: NotebookNode, source: str, stopped: str | None) -> 
     found = getattr(builtins, error.ename, None)
     known = error.ename in (NOT_RUN, TOO_LONG) or (isinstance(found, type) and issubclass(found, BaseException))
     name = error.ename if known else "Exception"
-    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    texts = [node.value for node in ast.walk(parsed(source)) if isinstance(node, ast.Constant)]
     words = [text.strip(" .,:;") for text in texts if isinstance(text, str) and text in error.evalue]
     message = max(words, key=len, default="")  # one: who has put in all that the test says shall not see it
     said = {NOT_RUN: stopped, TOO_LONG: "took too long"}.get(name, message if len(message) >= SHORTEST else "")

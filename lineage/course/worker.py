@@ -1,4 +1,4 @@
-"""python -m lineage.course.worker FOLDER: grade the one submission that FOLDER/job.json describes.
+"""python -m lineage.course.worker FOLDER PARENT: grade the one submission that FOLDER/job.json describes.
 
 A process of its own, since a strange notebook can bring nbgrader down; :mod:`lineage.course.grade` starts it and may
 kill it. The student's code runs in yet another, with nothing of this one in its reach.
@@ -7,6 +7,7 @@ kill it. The student's code runs in yet another, with nothing of this one in its
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from lineage.course import execute
+from lineage.course.confine import end_with
 from lineage.course.restore import mark, restored
 from lineage.course.sandbox import sandboxed
 from lineage.course.shown import for_the_student
@@ -90,6 +92,7 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
             process = subprocess.Popen(
                 sandboxed(command, home, job["sandbox"]), cwd=home, env=_environment(home),
                 stdin=order, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
+                preexec_fn=functools.partial(end_with, os.getpid()),
             )  # fmt: skip
             try:
                 watch(process, job["seconds"] + ENDING, TOGETHER * job["memory"])
@@ -232,4 +235,5 @@ def _leave(folder: Path, **result: Any) -> None:
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[2]))
     main(Path(sys.argv[1]))

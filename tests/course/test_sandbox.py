@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import nbformat
 import pytest
-from boxed import CASES, CHECKOUT, inside, run, whole
+from boxed import CASES, CHECKOUT, USER, WHO, inside, run, run_cells, whole
 from coursework import SOURCE
 
-from lineage.course import worker
-from lineage.course.sandbox import KINDS, LARGEST_FILE, why_not
+from lineage.course.grade import grade
+from lineage.course.sandbox import LARGEST_FILE, sandbox
 
 each_kind = pytest.mark.parametrize(("kind", "who"), CASES)
 
@@ -64,30 +65,55 @@ def test_packages_can_still_be_imported(kind, who):
     assert inside(code, kind, who) == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_notebook_cannot_look_at_what_runs_it(kind, monkeypatch):
-    """Another process of the same user, which has the hidden tests, and where the result goes."""
-    if why_not(kind):
-        pytest.skip(f"{kind}: {why_not(kind)}")
-    monkeypatch.setenv("TOKEN", "secret")
+@each_kind
+def test_a_notebook_cannot_look_at_what_runs_it_or_at_cells_to_come(kind, who):
+    """Another process of the same user has them, and where the result goes."""
     code = """
 import json, os
 tried = []
-for name in ("mem", "maps", "environ", "fd/0", "fd/3", "root/etc", "cwd/x"):
+for name in ("mem", "maps", "environ", *(f"fd/{number}" for number in range(9)), "root/etc", "cwd/x"):
     try:
         open(f"/proc/1/{name}", "rb")
         tried.append(name)
     except PermissionError:
         pass
-try:
-    os.listdir("/proc/1/fd")
-except PermissionError:
-    tried.append("closed")
-print(json.dumps([tried, "TOKEN" in os.environ, open("/proc/1/comm").read().strip() != "", os.getpid() == 1]))
+places = [f"/proc/{one}/{name}" for one in os.listdir("/proc") if one.isdigit() for name in ("cmdline", "environ")]
+places += [f"/proc/self/fd/{one}" for one in os.listdir("/proc/self/fd")]
+for home in (os.getcwd(), "/dev/shm"):
+    places += [os.path.join(top, one) for top, _, files in os.walk(home) for one in files]
+read = {}
+for place in places:
+    if os.path.isfile(place):
+        try:
+            with open(place, "rb") as file:
+                read[place] = file.read()
+        except OSError:
+            pass
+told = [place for place, text in read.items() if b"to" + b"-come" in text]
+print(json.dumps([tried, told, len(read) > 3, "TOKEN" in os.environ, os.getpid() == 1]))
 """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    worker.run_apart(notebook, {"seconds": 60, "seconds_a_cell": 60, "memory": 2**31, "sandbox": kind})
-    assert json.loads(notebook.cells[0].outputs[0].text) == [["closed"], False, True, False]
+    _, (found, _) = run_cells([code, "'to-come'"], kind, who)
+    assert json.loads(found) == [[], [], True, False, False]
+
+
+@each_kind
+def test_a_sandbox_ends_with_who_has_started_it(kind, who):
+    """Also where that one is killed, and can clear nothing up."""
+    mark = f"56789.{os.getpid()}"
+    killer = f"""
+import os, psutil, threading, time
+def wait():
+    while not any("{mark}" in (one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])): time.sleep(0.1)
+    os.kill(os.getpid(), 9)
+threading.Thread(target=wait, daemon=True).start()
+"""
+    status, _ = run_cells([f"import subprocess\nsubprocess.run(['sleep', '{mark}'])"], kind, who, killer)
+    assert status == -signal.SIGKILL
+    for _ in range(100):
+        if mark not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout:
+            return
+        time.sleep(0.1)
+    raise AssertionError("is still there")
 
 
 def test_limits_of_each_process():
@@ -104,13 +130,42 @@ bytearray(2**31)
     assert "MemoryError" in done.stderr
 
 
-def test_root_does_not_grade_where_no_sandbox_works(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("only root can be root")
-    (tmp_path / "bin").mkdir()  # no unshare, no bwrap
-    done = subprocess.run(
-        [sys.executable, "-m", "lineage.course", "grade", str(tmp_path), "--source", str(SOURCE)],
-        capture_output=True, text=True, env={**os.environ, "PATH": str(tmp_path / "bin"), "COLUMNS": "500"},
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "this is root, and no sandbox works here (bubblewrap: there is no bwrap; namespaces:" in done.stdout
+# Programs are looked for in PATH; who is confined is refused any namespace, as by a system that forbids them.
+NOTHING = "import os, sys; os.environ['PATH'] = '/nowhere'; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+WITHOUT = {
+    "nothing installed": (["-c", NOTHING], "bubblewrap: there is no bwrap; namespaces: there is no unshare"),
+    "namespaces forbidden": (
+        ["-m", "lineage.course.confine", str(USER if os.geteuid() == 0 else os.geteuid()), sys.executable],
+        "namespaces: unshare: unshare failed: Operation not permitted",
+    ),
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT)
+@pytest.mark.parametrize("who", WHO)
+def test_without_a_sandbox_nobody_grades_but_who_says_so_and_is_not_root(words, who):
+    if (words, who) == ("namespaces forbidden", "root"):
+        pytest.skip("root that is confined is another user")
+    before, reason = WITHOUT[words]
+    command = [*before, "-m", "lineage.course", "grade", "/nowhere", "--source", str(SOURCE)]
+    done = run(command, who)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 1 and "error: no sandbox works here (" in said and reason in said, done.stderr
+    done = run([*command, "--unprotected"], who)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 1 and ("error: /nowhere" in said) == (who == "user"), said
+    assert ("root does not grade without one" in said) == (who == "root")
+
+
+def test_nothing_of_a_class_lies_where_submissions_can_look(tmp_path):
+    if sandbox() is None:
+        pytest.skip("there is no sandbox")
+    inside_package = CHECKOUT / "lineage" / "graded"
+    for places in (
+        [inside_package, tmp_path, tmp_path],
+        [SOURCE, inside_package, tmp_path],
+        [SOURCE, tmp_path, inside_package],
+    ):
+        with pytest.raises(ValueError, match="lineage/graded: submissions could read what is there"):
+            grade(*places)
+    assert not inside_package.exists()
