@@ -66,14 +66,6 @@ def confine(user: int) -> None:
     found.load()
 
 
-def end_with(parent: int) -> None:
-    """Let this process end when its parent does, even one that is killed; at once if that has happened."""
-    if sys.platform == "linux":
-        _checked(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def hide() -> None:
     """Let no other process of the same user look into this one, or at what it has open."""
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""python -m lineage.course.execute FILE: run the notebook that stands in its input, a stranger's code.
+"""python -m lineage.course.execute FILE LEASH: run the notebook that stands in its input, a stranger's code.
 
 A process of its own, which :mod:`lineage.course.worker` starts in :mod:`lineage.course.sandbox` and may kill. Nothing
 of nbgrader is in its reach: neither scores nor solutions.
@@ -22,6 +22,7 @@ from nbformat.v4 import new_code_cell, new_output
 from lineage.course.confine import hide
 from lineage.course.restore import mark
 from lineage.course.sandbox import limit
+from lineage.course.watch import end_with
 
 NOT_RUN = "NotRun"  # the error of a cell that was not run, or not to its end
 TOO_LONG = "TooLong"
@@ -132,10 +133,12 @@ def _name(cell: NotebookNode) -> str:
     return mark(cell).get("grade_id", "of your own")
 
 
-def main(result: int) -> None:
-    """``result`` is an open file's number: no path leads there that what runs here could take."""
+def main(result: int, leash: int) -> None:
+    """Both are the numbers of what is open: no path leads there that what runs here could take."""
     hide()  # it has the hidden tests
-    os.set_inheritable(result, False)
+    for number in (result, leash):
+        os.set_inheritable(number, False)
+    end_with(leash)
     signal.signal(signal.SIGINT, lambda *_: None)  # nor can it be stopped halfway
     order = json.load(sys.stdin)
     limit(order["memory"])
@@ -148,4 +151,4 @@ def main(result: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

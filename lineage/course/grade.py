@@ -22,7 +22,7 @@ from lineage.course.gradebook import Graded, most_points, page_path, record_path
 from lineage.course.sandbox import KINDS, sandbox, showing, why_not
 from lineage.course.submissions import Submission, find_submissions
 from lineage.course.temporary import temporary_folder
-from lineage.course.watch import kill
+from lineage.course.watch import kill, leash
 from lineage.course.workplace import assignments, prepare
 
 MOST_BYTES = 20_000_000  # of a notebook that is handed in
@@ -172,21 +172,22 @@ class _Run:
 
     def _run_worker(self, folder: Path, seconds: float) -> None:
         """Start it and wait so long."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lineage.course.worker", str(folder), str(os.getpid())],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
-        )  # fmt: skip
-        self.at_work.add(process)
-        try:
-            if self.stopped:  # since this one was taken from the queue
-                raise InterruptedError("grading was stopped")
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise _Failed(f"took longer than {seconds:g} s") from None
-        finally:
-            kill(process)
-            self.at_work.discard(process)
+        with leash() as end:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lineage.course.worker", str(folder)],
+                stdin=end, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
+            )  # fmt: skip
+            self.at_work.add(process)
+            try:
+                if self.stopped:  # since this one was taken from the queue
+                    raise InterruptedError("grading was stopped")
+                said, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise _Failed(f"took longer than {seconds:g} s") from None
+            finally:
+                kill(process)
+                self.at_work.discard(process)
         if self.stopped:
             raise InterruptedError("grading was stopped")
         if not (folder / worker.RESULT).is_file():

@@ -35,7 +35,7 @@ FIRST_USER, USERS = 61184, 4336  # systemd keeps these numbers for users that co
 
 
 def sandboxed(command: Sequence[str], folder: Path, kind: str | None) -> list[str]:
-    """The command that runs another in a sandbox; killing it kills everything that it has started.
+    """The command that runs another in a sandbox; see :func:`lineage.course.watch.kill` for its end.
 
     Args:
         folder: an empty one, the only one that the other can write to, and where it starts. What it writes there is

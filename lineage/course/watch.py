@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -46,6 +49,30 @@ def kill(process: subprocess.Popen) -> None:
         with contextlib.suppress(psutil.Error):
             one.kill()
     process.wait()
+
+
+@contextlib.contextmanager
+def leash() -> Iterator[int]:
+    """The end of a pipe, for a process that shall :func:`end_with` this one: nobody but this one has the other."""
+    end, held = os.pipe()
+    try:
+        yield end
+    finally:
+        os.close(end)
+        os.close(held)
+
+
+def end_with(end: int) -> None:
+    """From now on, end when the process that holds the :func:`leash` has ended, however that was.
+
+    A signal for a parent's death would not reach who has become another user since.
+    """
+
+    def wait() -> None:
+        os.read(end, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _family(pid: int) -> list[psutil.Process]:

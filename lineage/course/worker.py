@@ -1,4 +1,4 @@
-"""python -m lineage.course.worker FOLDER PARENT: grade the one submission that FOLDER/job.json describes.
+"""python -m lineage.course.worker FOLDER: grade the one submission that FOLDER/job.json describes.
 
 A process of its own, since a strange notebook can bring nbgrader down; :mod:`lineage.course.grade` starts it and may
 kill it. The student's code runs in yet another, with nothing of this one in its reach.
@@ -7,7 +7,6 @@ kill it. The student's code runs in yet another, with nothing of this one in its
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -22,12 +21,11 @@ import nbformat
 from nbformat import NotebookNode
 
 from lineage.course import execute
-from lineage.course.confine import end_with
 from lineage.course.restore import mark, restored
 from lineage.course.sandbox import sandboxed
 from lineage.course.shown import for_the_student
 from lineage.course.tampering import imported, reached_for
-from lineage.course.watch import BeyondLimits, kill, watch
+from lineage.course.watch import BeyondLimits, end_with, kill, leash, watch
 from lineage.course.workplace import nbgrader
 
 JOB, HANDED_IN, RESULT = "job.json", "handed_in.ipynb", "result.json"
@@ -85,14 +83,14 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
             tempfile.TemporaryFile("w+") as order,
             tempfile.TemporaryFile() as said,
             tempfile.TemporaryFile() as result,
+            leash() as end,
         ):
             json.dump({**job, "notebook": nbformat.writes(notebook)}, order)
             order.seek(0)
-            command = [sys.executable, "-m", "lineage.course.execute", str(result.fileno())]
+            command = [sys.executable, "-m", "lineage.course.execute", str(result.fileno()), str(end)]
             process = subprocess.Popen(
                 sandboxed(command, home, job["sandbox"]), cwd=home, env=_environment(home),
-                stdin=order, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
-                preexec_fn=functools.partial(end_with, os.getpid()),
+                stdin=order, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno(), end],
             )  # fmt: skip
             try:
                 watch(process, job["seconds"] + ENDING, TOGETHER * job["memory"])
@@ -235,5 +233,5 @@ def _leave(folder: Path, **result: Any) -> None:
 
 
 if __name__ == "__main__":
-    end_with(int(sys.argv[2]))
+    end_with(sys.stdin.fileno())
     main(Path(sys.argv[1]))

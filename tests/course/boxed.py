@@ -47,7 +47,7 @@ kind, *cells = sys.argv[1:]
 os.environ["TOKEN"] = "secret"
 if why_not(kind) is None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    worker.run_apart(notebook, {"seconds": 60, "seconds_a_cell": 60, "memory": 2**31, "sandbox": kind})
+    worker.run_apart(notebook, {"seconds": 120, "seconds_a_cell": 120, "memory": 2**31, "sandbox": kind})
     found = ["".join(out.get("text", str(out)) for out in cell.outputs) for cell in notebook.cells]
     print(json.dumps({"found": found}))
 else:
