@@ -95,6 +95,12 @@ def test_of_a_hidden_test_its_own_message_is_shown(found, expected):
     assert one.traceback == [expected] == [f"{one.ename}: {one.evalue}"]
 
 
+def test_a_hidden_test_may_have_more_in_it_than_python():
+    source = "%matplotlib inline\n### BEGIN HIDDEN TESTS\nassert x, 'x is nothing.'\n### END HIDDEN TESTS"
+    (seen,) = shown([cell(source, mark("hidden"), [error("AssertionError", "x is nothing.")])])
+    assert seen.outputs[0].evalue == "x is nothing"
+
+
 def test_a_visible_test_that_fails_only_beside_hidden_ones_is_not_shown_as_passed():
     test = cell("assert add(1, 2) == 3", mark("visible"), [error("AssertionError", SECRET)])
     seen = shown([cell(TEST, mark("hidden")), test], run_again=lambda again: None)
