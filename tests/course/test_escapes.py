@@ -120,6 +120,10 @@ IDEAS = {
     "sockets that know no namespaces (vsock, the kernel's ciphers, packets)": (
         "[call('socket', family, 3, 0) for family in (3, 9, 15, 17, 38, 40, 44, 1 << 32 | 40)]", ["EPERM"] * 8,
     ),
+    "pairs of such sockets, and the kernel's own protocols": (
+        "[call('socketpair', 30, 1, 0, 0), call('socketpair', 40, 1, 0, 0), call('socket', 16, 3, 9),"
+        " call('socket', 16, 3, 15), tried(socket.if_nameindex)]", ["EPERM"] * 4 + ["allowed"],
+    ),
     "keyrings": ("[call('keyctl', -1, 0), call('add_key', 0, 0, 0, 0, 0), call('request_key', 0, 0, 0, 0)]",
                  ["EPERM"] * 3),
     "io_uring and userfaultfd": (
