@@ -188,7 +188,8 @@ def test_ctrl_c_ends_at_once_keeps_what_is_done_and_leaves_nobody_behind(tmp_pat
     planned.hand_in(tmp_path / "in", released, "b-sleeps", Plan(sleep))
     places = [tmp_path / "in", "--source", SOURCE, "--out", tmp_path / "out"]
     command = [sys.executable, "-m", "lineage.course", *GRADE, *places, "--jobs", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    own = {**os.environ, "TMPDIR": str(tmp_path)}  # what a kill leaves there is for the next call, not for the machine
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=own)
     try:
         while MARKER not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout:
             assert process.poll() is None, process.stdout.read()
