@@ -91,7 +91,9 @@ def test_a_hidden_test_is_never_shown():
     ],
 )
 def test_of_a_hidden_test_its_own_message_is_shown(found, expected):
-    ((one,),) = [one.outputs for one in shown([cell(TEST, mark("hidden"), [error(*found)])])]
+    (seen,) = shown([cell(TEST, mark("hidden"), [error(*found)])])
+    assert seen.source == "import math\n# hidden tests\n"
+    (one,) = seen.outputs
     assert one.traceback == [expected] == [f"{one.ename}: {one.evalue}"]
 
 
