@@ -1,4 +1,4 @@
-"""python -m lineage.course.execute FOLDER FILE: run FOLDER/notebook.ipynb, a stranger's code, and keep what it put out.
+"""python -m lineage.course.execute FILE LEASH: run the notebook that stands in its input, a stranger's code.
 
 A process of its own, which :mod:`lineage.course.worker` starts in :mod:`lineage.course.sandbox` and may kill. Nothing
 of nbgrader is in its reach: neither scores nor solutions.
@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -20,11 +19,13 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_output
 
+from lineage.course.confine import hide
 from lineage.course.restore import mark
-from lineage.course.sandbox import enter
+from lineage.course.sandbox import limit
+from lineage.course.watch import end_with
 
-NOTEBOOK, ORDER, HOME = "notebook.ipynb", "order.json", "home"
 NOT_RUN = "NotRun"  # the error of a cell that was not run, or not to its end
+TOO_LONG = "TooLong"
 AGAIN = "tools"  # the id of the cell that is run again before every test, so that nobody's answer can replace it
 BY_HAND = "by-hand"  # the tag of a cell that is for the student alone and is not run here
 MOST_OUTPUT, MOST_OUTPUTS, MOST_ERROR = 300_000, 200, 20_000  # characters a cell, messages, an error; no more is kept
@@ -96,7 +97,7 @@ class _Client(NotebookClient):
     def _execute(self, cell: NotebookNode, index: int, seconds: float, remembered: bool = True) -> None:
         self.timeout = max(1, round(seconds))
         self.error_on_timeout = {
-            "ename": "TooLong", "evalue": f"took longer than {self.timeout} s", "traceback": [],
+            "ename": TOO_LONG, "evalue": f"took longer than {self.timeout} s", "traceback": [],
         }  # fmt: skip
         self.execute_cell(cell, index, store_history=remembered)
 
@@ -118,7 +119,7 @@ class _Client(NotebookClient):
 
     def _note_failure(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
         reply = execute_reply["content"]
-        self.timed_out = reply.get("ename") == "TooLong"
+        self.timed_out = reply.get("ename") == TOO_LONG
         shown = any(out.output_type == "error" for out in cell.outputs) and not self.timed_out
         if reply["status"] != "ok" and not shown:
             cell.outputs = [*cell.outputs, _error(reply.get("ename", "Aborted"), reply.get("evalue", ""))]
@@ -132,21 +133,22 @@ def _name(cell: NotebookNode) -> str:
     return mark(cell).get("grade_id", "of your own")
 
 
-def main(folder: Path, result: int) -> None:
-    """``result`` is an open file's number: no path leads there that what runs here could take."""
-    os.set_inheritable(result, False)
+def main(result: int, leash: int) -> None:
+    """Both are the numbers of what is open: no path leads there that what runs here could take."""
+    hide()  # it has the hidden tests
+    for number in (result, leash):
+        os.set_inheritable(number, False)
+    end_with(leash)
     signal.signal(signal.SIGINT, lambda *_: None)  # nor can it be stopped halfway
-    order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
-    notebook = nbformat.read(folder / NOTEBOOK, as_version=4)
-    for name in (ORDER, NOTEBOOK):  # it has the hidden tests
-        (folder / name).unlink()
-    home = (folder / HOME).resolve()
-    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != home]  # nothing is imported from there
-    enter(home, order["memory"])
+    order = json.load(sys.stdin)
+    limit(order["memory"])
+    home = os.getcwd()
+    sys.path[:] = [path for path in sys.path if os.path.realpath(path) != home]  # nothing is imported from there
+    notebook = nbformat.reads(order["notebook"], as_version=4)
     notebook.metadata["stopped"] = execute(notebook, order["seconds"], order["seconds_a_cell"])
     with open(result, "w", encoding="utf-8", errors="replace") as file:
         file.write(nbformat.writes(notebook))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

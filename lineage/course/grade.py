@@ -19,12 +19,14 @@ from lineage.common.checkpoint import write_atomically
 from lineage.common.progress import track
 from lineage.course import worker
 from lineage.course.gradebook import Graded, most_points, page_path, record_path, write_tables
-from lineage.course.sandbox import isolates
+from lineage.course.sandbox import KINDS, sandbox, showing, why_not
 from lineage.course.submissions import Submission, find_submissions
-from lineage.course.watch import kill
+from lineage.course.temporary import temporary_folder
+from lineage.course.watch import kill, leash
 from lineage.course.workplace import assignments, prepare
 
 MOST_BYTES = 20_000_000  # of a notebook that is handed in
+RUNS = 2  # of a submission at most: with the hidden tests, and without, for what its student sees
 GRADING = 120  # seconds for nbgrader itself, on top of what a submission's code may take
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ def grade(
     jobs: int | None = None,
     limits: Limits | None = None,
     show_hidden: bool = False,
+    unprotected: bool = False,
 ) -> list[Graded]:
     """Grade every submission, write a page of feedback for each below ``out``, and the tables of all graded there.
 
@@ -57,13 +60,18 @@ def grade(
         submitted: a folder of students' notebooks, or one notebook.
         jobs: submissions at once; None is one a core.
         show_hidden: the feedback has the code of hidden tests, too.
+        unprotected: where no sandbox works, do without: whoever wrote a submission can do all that this user can.
     Raises:
-        ValueError: no assignment or no submission, or nbgrader refuses an assignment.
+        ValueError: no assignment or no submission, nbgrader refuses an assignment, no sandbox works here, or it would
+            show one of these folders to submissions. Root never does without a sandbox.
     """
+    _require_sandbox(unprotected)
+    for path in (source, submitted, out):
+        _require_hidden(path)
     handed_in = find_submissions(submitted, assignments(source))
     settings = {**asdict(limits or Limits()), "show_hidden": show_hidden}
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
+    with temporary_folder() as root:
+        _require_hidden(root)
         for name in sorted({one.assignment for one in handed_in}):
             (root / name).mkdir()
             prepare(root / name, source, name)
@@ -78,6 +86,20 @@ def grade(
                 run.stop()
                 raise
     return write_tables(out)
+
+
+def _require_sandbox(unprotected: bool) -> None:
+    root = os.geteuid() == 0
+    if sandbox() is not None or (unprotected and not root):
+        return
+    tried = "; ".join(f"{kind}: {why_not(kind)}" for kind in KINDS)
+    way = "root does not grade without one" if root else "give --unprotected for work that you trust as your own"
+    raise ValueError(f"no sandbox works here ({tried}): install bubblewrap, or grade in a virtual machine; {way}")
+
+
+def _require_hidden(path: Path) -> None:
+    if sandbox() is not None and (top := showing(path)) is not None:
+        raise ValueError(f"{path}: submissions could read what is there, since Python needs {top}: move it elsewhere")
 
 
 class _Run:
@@ -135,13 +157,13 @@ class _Run:
         Raises:
             _Failed: it has left none.
         """
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory(dir=self.prepared) as temporary:
             folder = Path(temporary) / "course"
             shutil.copytree(self.prepared / one.assignment, folder)
             (folder / worker.HANDED_IN).write_bytes(content)
-            job = {"assignment": one.assignment, "isolate": isolates(), **settings}
+            job = {"assignment": one.assignment, "sandbox": sandbox(), **settings}
             (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
-            self._run_worker(folder, settings["seconds"] + GRADING)
+            self._run_worker(folder, RUNS * settings["seconds"] + GRADING)
             page = folder / "feedback" / worker.STUDENT / one.assignment / f"{one.assignment}.html"
             if page.is_file():
                 kept = page_path(self.out, one.student, one.assignment)
@@ -150,20 +172,22 @@ class _Run:
 
     def _run_worker(self, folder: Path, seconds: float) -> None:
         """Start it and wait so long."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lineage.course.worker", str(folder)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        )  # fmt: skip
-        self.at_work.add(process)
-        try:
-            if self.stopped:  # since this one was taken from the queue
-                raise InterruptedError("grading was stopped")
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise _Failed(f"took longer than {seconds:g} s") from None
-        finally:
-            kill(process)
-            self.at_work.discard(process)
+        with leash() as end:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lineage.course.worker", str(folder)],
+                stdin=end, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
+            )  # fmt: skip
+            self.at_work.add(process)
+            try:
+                if self.stopped:  # since this one was taken from the queue
+                    raise InterruptedError("grading was stopped")
+                said, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise _Failed(f"took longer than {seconds:g} s") from None
+            finally:
+                kill(process)
+                self.at_work.discard(process)
         if self.stopped:
             raise InterruptedError("grading was stopped")
         if not (folder / worker.RESULT).is_file():

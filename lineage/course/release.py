@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
+from lineage.course.temporary import temporary_folder
 from lineage.course.workplace import assignments, prepare
 
 
@@ -24,8 +24,7 @@ def release(source: Path, out: Path) -> list[Path]:
             raise ValueError(f"{out}: a release there would take the place of its own source, {own}")
     written = []
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
+        with temporary_folder() as root:
             prepare(root, source, name)
             shutil.rmtree(out / name, ignore_errors=True)
             out.mkdir(parents=True, exist_ok=True)

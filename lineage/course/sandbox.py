@@ -1,164 +1,159 @@
-"""Where a stranger's code runs: a file system with Python and this package in it, no network, limited memory.
+"""Where a stranger's code runs: a file system with Python and this package in it, no network, no privilege, nobody.
 
-Linux's namespaces do it, through ``unshare`` and without any privilege of one's own. Where a system has none of them
-(macOS; some containers), only the limits of memory and time hold: :func:`isolates` tells.
+Bubblewrap builds it where it is installed, :mod:`lineage.course.namespaces` elsewhere, with Linux's namespaces;
+:mod:`lineage.course.confine` then gives up what privilege is left. Where a system allows neither (macOS; most
+containers) there is none: :func:`sandbox` tells, and nothing of a stranger's should be run.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import functools
 import os
 import resource
-import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-ISOLATED = "LINEAGE_ISOLATED"  # set for a process that runs in namespaces of its own
-# linux/mount.h, linux/prctl.h, linux/if.h
-MS_BIND, MS_REC = 0x1000, 0x4000
-MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 0x1
-PR_CAPBSET_DROP, LAST_CAPABILITY = 24, 40
-SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 LARGEST_FILE = 2**28  # bytes
-OWN_FILES = "size=1g"  # of all files together, in memory
+OWN_FILES, SHARED = 2**30, 2**26  # bytes of all files together, and of /dev/shm: both are in memory
+MOST_OPEN = 1024  # files and sockets that a process has open
 # What Python needs of the system besides itself. Of /etc as little as possible: whoever grades as root could read all.
 SYSTEM = (
-    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix/store", "/sys/devices/system",
-    "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix/store", "/sys/devices/system/cpu", "/sys/devices/system/node",
     "/etc/alternatives", "/etc/fonts", "/etc/group", "/etc/hosts", "/etc/ld.so.cache", "/etc/ld.so.conf",
     "/etc/ld.so.conf.d", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd",
 )  # fmt: skip
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# Of /proc besides the processes' own folders; the rest is about, or sets, the whole machine.
+PROC = {
+    "cpuinfo", "filesystems", "loadavg", "meminfo", "mounts", "net", "self", "stat", "thread-self", "uptime", "version",
+}  # fmt: skip
+PACKAGES = ("site-packages", "dist-packages")
+FIRST_USER, USERS = 61184, 4336  # systemd keeps these numbers for users that come and go: no file is theirs
 
 
-@functools.cache
-def isolates() -> bool:
-    """Whether this system lets a user isolate a process."""
-    if shutil.which("unshare") is None:
-        return False
-    code = f"import sys, pathlib; from {__name__} import enter; enter(pathlib.Path(sys.argv[1]), 2**30)"
-    with tempfile.TemporaryDirectory() as folder:
-        tried = subprocess.run(
-            [*_unshare(), sys.executable, "-c", code, folder], env={**os.environ, ISOLATED: "1"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-    return tried.returncode == 0
-
-
-def isolated(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The command that starts another in namespaces of its own, and what its environment needs.
-
-    The other one must begin with :func:`enter`. Killing it kills everything that it has started.
-    """
-    return [*_unshare(), *command], {ISOLATED: "1"}
-
-
-def _unshare() -> list[str]:
-    return ["unshare", "--user", "--map-root-user", "--net", "--ipc", "--mount", "--pid", "--fork", "--kill-child"]
-
-
-def enter(folder: Path, memory: int) -> None:
-    """Give up what the code that is now going to run shall not have, and go to its folder.
+def sandboxed(command: Sequence[str], folder: Path, kind: str | None) -> list[str]:
+    """The command that runs another in a sandbox; see :func:`lineage.course.watch.kill` for its end.
 
     Args:
-        folder: the only one that it can write to; what it writes there is in memory, and gone with it.
-        memory: bytes of data a process.
-    Raises:
-        OSError: the system refuses it.
+        folder: an empty one, the only one that the other can write to, and where it starts. What it writes there is
+            in memory, and gone with it.
+        kind: of :func:`sandbox`; None runs the command as it is.
     """
-    for limit, most in (
-        (resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, LARGEST_FILE), (resource.RLIMIT_CORE, 0),
-    ):  # fmt: skip
-        hard = resource.getrlimit(limit)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (most, most))
-    folder = folder.resolve()
-    if ISOLATED in os.environ:
-        _enter_root(folder)
-        # A kernel talks through the loopback; in a network of its own nobody else is there.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-        # Whatever is started from here on cannot undo this.
-        for capability in range(LAST_CAPABILITY + 1):
-            _libc().prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-    os.chdir(folder)
-
-
-def _enter_root(folder: Path) -> None:
-    """Make ``folder`` a root with nothing in it but what is needed to run Python, and a folder of the same name."""
-    needed = list(_needed())  # looked up while all is still there
-    _mount("none", folder, "tmpfs", data="size=16m")  # for folders and links
-    for path in sorted(needed, key=lambda path: len(path.parts)):
-        _show(path, folder)
-    (folder / "proc").mkdir()
-    try:
-        _mount("none", folder / "proc", "proc")
-    except OSError:  # some containers mask parts of it, and then allow no other
-        _mount("/proc", folder / "proc", flags=MS_BIND | MS_REC)
-    for own, size in ((Path("/dev/shm"), "size=64m"), (folder, OWN_FILES)):
-        inside = _inside(folder, own)
-        inside.mkdir(parents=True, exist_ok=True)
-        _mount("none", inside, "tmpfs", data=size)
-    _set_read_only(folder)
-    os.chroot(folder)
-
-
-def _needed() -> Iterator[Path]:
-    """The system's folders, Python's, those of ``sys.path``, and of the one with this package the package alone."""
-    package = Path(__file__).resolve().parents[1]
-    yield from (path for name in SYSTEM if os.path.lexists(path := Path(name)))
-    yield from (Path(sys.prefix), Path(sys.base_prefix), package)
-    for path in map(Path, sys.path):
-        if path.is_absolute() and path.exists() and path.resolve() not in package.parents:
-            yield path
-
-
-def _show(path: Path, root: Path) -> None:
-    """Have ``path`` below ``root``, too, read-only; links on the way to it are links there."""
-    for part in [*reversed(path.parents), path]:
-        there = _inside(root, part)
-        if part.is_symlink():
-            if not os.path.lexists(there):
-                there.symlink_to(part.readlink())
-            _show(Path(os.path.normpath(part.parent / part.readlink() / path.relative_to(part))), root)
-            return
-    if there.exists():  # inside something that was shown before
-        return
-    if path.is_dir():
-        there.mkdir(parents=True)
-    else:
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.touch()
-    _mount(str(path), there, flags=MS_BIND | MS_REC)
-    _set_read_only(there, AT_RECURSIVE)
-
-
-def _inside(root: Path, path: Path) -> Path:
-    return root / path.relative_to("/")
+    return [*KINDS[kind](folder.resolve()), *command] if kind else list(command)
 
 
 @functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def sandbox() -> str | None:
+    """The kind of sandbox that works for this user on this system, the better kept first."""
+    return next((kind for kind in KINDS if why_not(kind) is None), None)
 
 
-def _mount(source: str, target: Path, kind: str = "", flags: int = 0, data: str = "") -> None:
-    arguments = [os.fsencode(text) for text in (source, target, kind)]
-    _checked(_libc().mount(*arguments, flags, os.fsencode(data)), target)
+@functools.cache
+def why_not(kind: str) -> str | None:
+    """What hinders a kind of sandbox here; None if it works."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            tried = subprocess.run(
+                sandboxed([sys.executable, "-c", "import lineage"], Path(folder), kind), capture_output=True, text=True,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            return f"there is no {error.filename}"
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+    last = [f"exit status {tried.returncode}", *tried.stderr.strip().splitlines()][-1]
+    return None if tried.returncode == 0 else last
 
 
-def _set_read_only(path: Path, flags: int = 0) -> None:
-    attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
-    status = _libc().syscall(MOUNT_SETATTR, AT_FDCWD, os.fsencode(path), flags, attributes, len(attributes))
-    _checked(status, path)
+def limit(memory: int) -> None:
+    """Let this process, and each that it starts, have no more than so many bytes of data."""
+    lower("DATA", memory)
+    lower("FSIZE", LARGEST_FILE)
+    lower("NOFILE", MOST_OPEN)
+    lower("CORE", 1)  # not 0: a system's own program that takes core dumps is still called then
 
 
-def _checked(status: int, path: Path) -> None:
-    if status != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+def lower(limit: str, most: int) -> None:
+    """Set one of the resource module's limits, for good, unless it is lower."""
+    which = getattr(resource, f"RLIMIT_{limit}")
+    hard = resource.getrlimit(which)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def user() -> int:
+    """Who the stranger's code is: for root a user of its own, else nobody can be but oneself."""
+    return FIRST_USER + os.getpid() % USERS if os.geteuid() == 0 else os.geteuid()
+
+
+def shown() -> tuple[dict[Path, Path], list[Path]]:
+    """Of the file system: links and where they lead, and the folders and files to show; none is inside another.
+
+    The system's folders, Python's, installed packages, and this one. What else ``sys.path`` has may hold anything: the
+    folder with a checkout of this package the solutions, the folder where ``grade`` was called the submissions.
+    """
+    package = Path(__file__).resolve().parents[1]
+    wanted = [path for name in SYSTEM if os.path.lexists(path := Path(name))]
+    wanted += [Path(sys.prefix), Path(sys.base_prefix), package]
+    wanted += [path for path in map(Path, sys.path) if path.name in PACKAGES and path.is_dir()]
+    links: dict[Path, Path] = {}
+    found = {_followed(path, links) for path in wanted}
+    return links, sorted(path for path in found if not found & {*path.parents})
+
+
+def _followed(path: Path, links: dict[Path, Path]) -> Path:
+    """Where ``path`` leads; the links on the way are added to those known."""
+    for part in [*reversed(path.parents), path]:
+        if part.is_symlink():
+            links[part] = part.readlink()
+            return _followed(Path(os.path.normpath(part.parent / part.readlink() / path.relative_to(part))), links)
+    return path
+
+
+def showing(path: Path) -> Path | None:
+    """Which of the folders that a sandbox shows has ``path`` in it, so that a stranger could read it there."""
+    path = path.resolve()
+    return next((top for top in shown()[1] if top in (path, *path.parents)), None)
+
+
+def hidden(proc: Path) -> list[Path]:
+    """Of /proc, mounted there: what a sandbox covers."""
+    return [path for path in proc.iterdir() if not path.name.isdigit() and path.name not in PROC]
+
+
+def _namespaces(folder: Path) -> list[str]:
+    # Root needs no namespace of users, and is better off without: in one, its own number would be the stranger's.
+    users, who = ([], user()) if os.geteuid() == 0 else (["--user", "--map-root-user"], 0)
+    return [
+        "unshare", *users, "--net", "--ipc", "--uts", "--cgroup", "--mount", "--pid", "--fork", "--kill-child",
+        sys.executable, "-m", "lineage.course.namespaces", str(folder), str(who),
+    ]  # fmt: skip
+
+
+def _bubblewrap(folder: Path) -> list[str]:
+    links, paths = shown()
+    arguments = ["--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--unshare-pid"]
+    arguments += ["--die-with-parent", "--new-session", "--as-pid-1"]
+    links = {path: target for path, target in links.items() if not any(parent in paths for parent in path.parents)}
+    above = {parent for path in (*paths, *links, Path("/dev/shm"), folder) for parent in path.parents[:-1]}
+    for path in sorted(above):
+        arguments += ["--perms", "755", "--dir", str(path)]
+    for path in paths:
+        arguments += ["--ro-bind", str(path), str(path)]
+    for path, target in links.items():
+        arguments += ["--symlink", str(target), str(path)]
+    for name in DEVICES:
+        arguments += ["--dev-bind", name, name]
+    arguments += ["--proc", "/proc"]
+    for path in hidden(Path("/proc")):
+        folders = ["--tmpfs", str(path), "--remount-ro", str(path)]
+        arguments += folders if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
+    for place, size in (("/dev/shm", SHARED), (str(folder), OWN_FILES)):
+        arguments += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
+    arguments += ["--remount-ro", "/", "--chdir", str(folder)]
+    return ["bwrap", *arguments, "--", sys.executable, "-m", "lineage.course.confine", str(user())]
+
+
+KINDS = {"bubblewrap": _bubblewrap, "namespaces": _namespaces}

@@ -18,7 +18,7 @@ ATTRIBUTES = {"__globals__", "__code__", "__closure__", "__dict__", "__builtins_
 
 def imported(sources: Iterable[str]) -> set[str]:
     """Every name that an import in one of these cells binds."""
-    nodes = (node for source in sources for node in ast.walk(_parsed(source)))
+    nodes = (node for source in sources for node in ast.walk(parsed(source)))
     imports = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
     return {(name.asname or name.name).split(".")[0] for node in imports for name in node.names}
 
@@ -29,7 +29,7 @@ def reached_for(source: str, modules: set[str]) -> list[str]:
     Empty for code that is not Python: it never ran.
     """
     found = set()
-    for node in ast.walk(_parsed(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             parts = {part for name in node.names for part in name.name.split(".")}
             found |= NAMES & (parts | set((getattr(node, "module", None) or "").split(".")))
@@ -57,7 +57,8 @@ def _dotted(node: ast.expr) -> list[str]:
     return [*path, node.id if isinstance(node, ast.Name) else "..."][::-1]
 
 
-def _parsed(source: str) -> ast.Module:
+def parsed(source: str) -> ast.Module:
+    """The code of a cell; nothing of one that is not Python."""
     try:
         return ast.parse(TransformerManager().transform_cell(source))  # makes calls of %magics
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -48,6 +51,30 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
+@contextlib.contextmanager
+def leash() -> Iterator[int]:
+    """The end of a pipe, for a process that shall :func:`end_with` this one: nobody but this one has the other."""
+    end, held = os.pipe()
+    try:
+        yield end
+    finally:
+        os.close(end)
+        os.close(held)
+
+
+def end_with(end: int) -> None:
+    """From now on, end when the process that holds the :func:`leash` has ended, however that was.
+
+    A signal for a parent's death would not reach who has become another user since.
+    """
+
+    def wait() -> None:
+        os.read(end, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _family(pid: int) -> list[psutil.Process]:
     try:
         first = psutil.Process(pid)
@@ -59,7 +86,10 @@ def _family(pid: int) -> list[psutil.Process]:
 def _memory(process: psutil.Process) -> int:
     """What it has to itself, and its part of what it shares with others."""
     try:
-        used = process.memory_full_info()
+        try:
+            used = process.memory_full_info()
+        except psutil.AccessDenied:  # it keeps that to itself, but not its size
+            used = process.memory_info()
         return getattr(used, "pss", used.rss)  # macOS has no such figure
     except psutil.Error:  # it has ended, is about to, or is none of ours
         return 0

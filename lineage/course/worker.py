@@ -6,6 +6,7 @@ kill it. The student's code runs in yet another, with nothing of this one in its
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,14 +22,14 @@ from nbformat import NotebookNode
 
 from lineage.course import execute
 from lineage.course.restore import mark, restored
-from lineage.course.sandbox import isolated
+from lineage.course.sandbox import sandboxed
+from lineage.course.shown import for_the_student
 from lineage.course.tampering import imported, reached_for
-from lineage.course.watch import BeyondLimits, kill, watch
+from lineage.course.watch import BeyondLimits, end_with, kill, leash, watch
 from lineage.course.workplace import nbgrader
 
 JOB, HANDED_IN, RESULT = "job.json", "handed_in.ipynb", "result.json"
 STUDENT = "student"  # nbgrader's folders hold one submission, whoever's
-HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 READY_MADE = re.compile(r"\b(?:lineage|torchvision)\b")  # have what is asked for; no penalty, but a person may look
 ENDING = 30  # seconds that a process has to end by itself after its time is over
@@ -57,10 +58,11 @@ def main(folder: Path) -> None:
     except Unfinished as error:
         _leave(folder, remarks=[*remarks, str(error)], **_written(notebook, released))
         return
-    remarks += _remarks(notebook)
+    seen = notebook if job["show_hidden"] else for_the_student(notebook, lambda again: _run_if_it_ends(again, job))
+    remarks += _remarks(seen)
     if stopped := notebook.metadata.pop("stopped", None):
         remarks.append(stopped)
-    result = _scores(folder, name, notebook, job["show_hidden"])
+    result = _scores(folder, name, notebook, seen)
     _leave(folder, **{**result, "remarks": remarks + result["remarks"]})
 
 
@@ -76,19 +78,19 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
         RuntimeError: it ended without a result.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / execute.HOME).mkdir()
-        nbformat.write(notebook, folder / execute.NOTEBOOK)
-        (folder / execute.ORDER).write_text(json.dumps(job), encoding="utf-8")
-        environment = _environment(folder)
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as result:
-            command = [sys.executable, "-m", "lineage.course.execute", str(folder), str(result.fileno())]
-            if job["isolate"]:
-                command, more = isolated(command)
-                environment |= more
+        home = Path(temporary).resolve()
+        with (
+            tempfile.TemporaryFile("w+") as order,
+            tempfile.TemporaryFile() as said,
+            tempfile.TemporaryFile() as result,
+            leash() as end,
+        ):
+            json.dump({**job, "notebook": nbformat.writes(notebook)}, order)
+            order.seek(0)
+            command = [sys.executable, "-m", "lineage.course.execute", str(result.fileno()), str(end)]
             process = subprocess.Popen(
-                command, cwd=folder / execute.HOME, env=environment,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno()],
+                sandboxed(command, home, job["sandbox"]), cwd=home, env=_environment(home),
+                stdin=order, stdout=said, stderr=subprocess.STDOUT, pass_fds=[result.fileno(), end],
             )  # fmt: skip
             try:
                 watch(process, job["seconds"] + ENDING, TOGETHER * job["memory"])
@@ -110,12 +112,18 @@ def run_apart(notebook: NotebookNode, job: dict[str, Any]) -> None:
     notebook.metadata["stopped"] = executed.metadata.get("stopped")
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _run_if_it_ends(notebook: NotebookNode, job: dict[str, Any]) -> None:
+    """The same, but a page shows nothing of what went beyond its limits."""
+    with contextlib.suppress(Unfinished):
+        run_apart(notebook, job)
+
+
+def _environment(home: Path) -> dict[str, str]:
     """Nothing of the instructor's own, keys and tokens least of all."""
-    home = folder / execute.HOME
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if key in os.environ}
     packages = {"PYTHONUSERBASE": site.getuserbase()}  # which would be looked for in the home
-    return {**kept, **packages, "HOME": str(home), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    own = {"HOME": str(home), "TMPDIR": str(home), "LOGNAME": STUDENT}  # the system may know no name for this user
+    return {**kept, **packages, **own, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def _as_stdout(output: NotebookNode) -> NotebookNode:
@@ -125,8 +133,8 @@ def _as_stdout(output: NotebookNode) -> NotebookNode:
     return output
 
 
-def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) -> dict[str, Any]:
-    """Let nbgrader score the notebook that was run, and write its page, with the hidden tests or without."""
+def _scores(folder: Path, name: str, notebook: NotebookNode, seen: NotebookNode) -> dict[str, Any]:
+    """Let nbgrader score the notebook that was run, and write a page of what the student shall see of it."""
     handed_in = folder / "submitted" / STUDENT / name
     handed_in.mkdir(parents=True)
     nbformat.write(notebook, handed_in / f"{name}.ipynb")
@@ -142,12 +150,15 @@ def _scores(folder: Path, name: str, notebook: NotebookNode, show_hidden: bool) 
         raise RuntimeError(done.get("error") or done.get("log"))
     scored = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
     page = without_markup(_read(scored))
-    nbformat.write(page if show_hidden else without_hidden_tests(page), scored)
+    for cell, shown in zip(page.cells, seen.cells):
+        if cell.cell_type == "code":
+            cell.source, cell.outputs = shown.source, shown.outputs
+    nbformat.write(page, scored)
     no_page = [] if api.generate_feedback(name, STUDENT)["success"] else ["the feedback page could not be made"]
     with api.gradebook as gradebook:
         (book,) = gradebook.find_submission(name, STUDENT).notebooks
         points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in book.grades}
-    graded = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if mark(cell).get("grade")}
+    graded = {cell.metadata.nbgrader.grade_id: cell for cell in seen.cells if mark(cell).get("grade")}
     return {
         "points": points,
         "failures": {key: _why(cell) for key, cell in graded.items() if points[key] == 0},
@@ -162,17 +173,6 @@ def _written(notebook: NotebookNode, released: NotebookNode) -> dict[str, Any]:
     cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and mark(cell).get("grade")]
     answers = {mark(cell)["grade_id"]: cell.source for cell in cells}
     return {"answers": answers, "points": {key: None for key, text in answers.items() if text not in stubs}}
-
-
-def without_hidden_tests(notebook: NotebookNode) -> NotebookNode:
-    """The notebook for a student who shall not see them: of what they found only the message stays."""
-    for cell in notebook.cells:
-        if mark(cell).get("locked") and HIDDEN.search(cell.source):
-            cell.source = HIDDEN.sub("# hidden tests", cell.source)
-            for out in cell.outputs:
-                if out.output_type == "error":
-                    out.traceback = [f"{out.ename}: {out.evalue}"]
-    return notebook
 
 
 def without_markup(notebook: NotebookNode) -> NotebookNode:
@@ -233,4 +233,5 @@ def _leave(folder: Path, **result: Any) -> None:
 
 
 if __name__ == "__main__":
+    end_with(sys.stdin.fileno())
     main(Path(sys.argv[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def nbgrader(root: Path, **settings: dict[str, Any]) -> Any:
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
+    if shutil.which("alembic") is None:  # nbgrader calls it; it is beside Python where a venv is not activated
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     own = {"CourseDirectory": {"root": str(root), "course_id": COURSE}}
     return NbGraderAPI(config=Config({**own, **settings}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -37,6 +38,15 @@ def test_students_get_stubs_and_shown_tests_and_nothing_else(path, released):
     assert "SOLUTION" not in text and "HIDDEN" not in text
     assert all(source.strip() for source in theirs.values())
     assert sorted(p.name for p in (released / path.stem).iterdir()) == [path.name]
+
+
+def test_a_venv_that_is_not_activated_is_enough(tmp_path, monkeypatch):
+    """nbgrader calls a program of its own, which is beside Python."""
+    shutil.copytree(PATHS[0].parent, tmp_path / "source" / PATHS[0].stem)
+    kept = [path for path in os.environ["PATH"].split(os.pathsep) if shutil.which("alembic", path=path) is None]
+    monkeypatch.setenv("PATH", os.pathsep.join(kept))
+    done = course("release", "--source", tmp_path / "source", "--out", tmp_path / "release")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_release_is_replaced_as_a_whole(released):

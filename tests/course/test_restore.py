@@ -6,11 +6,10 @@ import copy
 import os
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lineage.course.restore import DELETED, restored
 from lineage.course.submissions import Submission, find_submissions
-from lineage.course.worker import without_hidden_tests
 
 
 def cell(name, source, *, grade=False, solution=False, locked=False, new=new_code_cell):
@@ -124,14 +123,6 @@ def test_damaged_metadata_are_a_students_own_cell(mark):
     broken.metadata["nbgrader"] = mark
     found, _ = restored(ORIGINAL, RELEASED, notebook(broken, TOOLS, MINE, TEST, WRITTEN))
     assert sources(found)[0] == (None, "x = 1")
-
-
-def test_hidden_tests_leave_only_their_message():
-    ran = notebook(TEST)
-    ran.cells[0].outputs = [new_output("error", ename="AssertionError", evalue="no", traceback=["assert iou() == 1"])]
-    (shown,) = without_hidden_tests(ran).cells
-    assert shown.source == "assert iou()\n# hidden tests"
-    assert shown.outputs[0]["traceback"] == ["AssertionError: no"]
 
 
 # ---- where submissions lie ---------------------------------------------------------------------------
