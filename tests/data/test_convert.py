@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lineage.common.locks import FOLDER
 from lineage.data.catalogue import open_dataset
 from lineage.data.convert import WRITERS, convert, ensure_voc, find_source
 from lineage.data.findings import VOCFormatError
@@ -154,7 +155,8 @@ def test_data_as_it_lies(coco: Path, tmp_path: Path) -> None:
     both = open_dataset(str(coco), "trainval", cache)
     assert both.ids == ["b", "a", "c"] and len(both.target(2)["labels"]) == 0
     assert open_dataset(str(coco), "val", cache, classes=("nut",)).classes == ("nut",)
-    assert len(list((cache / "converted").iterdir())) == 1 and both.root.name.startswith("my set-")
+    assert sorted(path.name for path in (cache / "converted").iterdir()) == [FOLDER, both.root.name]
+    assert both.root.name.startswith("my set-")
     assert state(coco) == before
     with pytest.raises(FormatError, match=r"my set: has no split 'test'; it has train, trainval, val"):
         open_dataset(str(coco), "test", cache)
@@ -201,7 +203,7 @@ def test_interrupted_or_wrong_nothing_stays(coco: Path, tmp_path: Path, monkeypa
             convert(coco, tmp_path / "out", kind)
     with pytest.raises(FormatError):
         ensure_voc(coco, cache)
-    assert list((cache / "converted").iterdir()) == [] and not (tmp_path / "out").exists()
+    assert [path.name for path in (cache / "converted").iterdir()] == [FOLDER] and not (tmp_path / "out").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "my set"]
 
 

@@ -12,6 +12,7 @@ import torch
 from defusedxml.ElementTree import parse
 from sklearn.ensemble import RandomForestClassifier
 
+from lineage.common.locks import FOLDER
 from lineage.data import shapes as shapes_module
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, figure_mask
 from lineage.data.shapes import classification_crops, ensure_shapes, write_shapes
@@ -189,7 +190,7 @@ def test_ensure_shapes_draws_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = contents(root)
     monkeypatch.setattr(shapes_module, "write_shapes", lambda *_, **__: pytest.fail("drawn again"))
     assert ensure_shapes(tmp_path, trainval=4, test=2) == root and contents(root) == before
-    assert [path.name for path in tmp_path.iterdir()] == [root.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FOLDER, root.name]
     assert len(VOCDataset(root, "trainval")) == 4
 
 
@@ -209,7 +210,7 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pyte
         patch.setattr(shapes_module, "write_shapes", stop)
         with pytest.raises(error):
             ensure_shapes(tmp_path, trainval=2, test=1)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [FOLDER]  # locks stay, empty
     assert len(VOCDataset(ensure_shapes(tmp_path, trainval=2, test=1), "trainval")) == 2
 
 

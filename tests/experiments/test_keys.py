@@ -54,7 +54,7 @@ def test_an_edited_loss_is_another_model(edit):
         ("bench/report.py", "WIDTH", "WIDTH + 0"),
         ("course/grade.py", "import", "import sys\nimport"),
         ("viz/boxes.py", "import", "import sys\nimport"),
-        ("experiments/training.py", "shutil.rmtree(", "shutil. rmtree("),
+        ("experiments/making.py", "shutil.rmtree(", "shutil. rmtree("),
         ("evaluation/voc.py", "import math", "import math, sys"),
         ("backbones/efficientnet.py", "STEM, HEAD = 32, 1280", "STEM, HEAD = 33, 1281"),
         ("common/stages.py", "import", "import sys\nimport"),
