@@ -8,7 +8,6 @@ after each file that appears instead, and wants each file to be made once: nothi
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import random
 import resource
@@ -26,7 +25,6 @@ import sklearn.svm  # noqa: F401  # before the children are forked: it takes sec
 import torch
 from joblib import parallel_config
 from side_by_side import RESULTS
-from torch import Tensor
 
 from lineage.bench.circumstances import circumstances
 from lineage.bench.results import as_json
@@ -39,6 +37,7 @@ from lineage.data.voc import VOCDataset
 from lineage.experiments.detections import detect_all
 from lineage.experiments.experiment import Experiment
 from lineage.experiments.generations import build_detector, named_recipe
+from lineage.experiments.keys import state_digest
 from lineage.experiments.pretraining import pretrained_backbone
 from lineage.experiments.training import model_key, train_or_find
 from lineage.experiments.validation import HeldOut
@@ -75,17 +74,17 @@ class Inputs:
         def phase(cache: Path) -> str:
             experiment = self.experiment(cache, **fields)
             path = train_or_find(experiment, generation, 0, self.pictures, proposals, _silent, held_out)
-            return digest(load_checkpoint(path)[0])
+            return state_digest(load_checkpoint(path)[0])
 
         return phase
 
     def phases(self) -> dict[str, Phase]:
         def pretraining(cache: Path) -> str:
-            return digest(pretrained_backbone(self.experiment(cache), 0, _silent)[0].state_dict())
+            return state_digest(pretrained_backbone(self.experiment(cache), 0, _silent)[0].state_dict())
 
         def search(cache: Path) -> str:
             found = cached_proposals(self.pictures, self.search, "kills", cache / "proposals", jobs=1)
-            return digest({str(index): boxes for index, boxes in enumerate(found)})
+            return state_digest({str(index): boxes for index, boxes in enumerate(found)})
 
         def evaluation(cache: Path) -> str:
             experiment = self.experiment(cache, pretraining=False)
@@ -94,7 +93,7 @@ class Inputs:
                 "faster_rcnn", backbone, self.pictures.classes, named_recipe("faster_rcnn", "quick")
             )
             found = detect_all(detector.eval(), self.pictures, None, "detect", cache)
-            return digest({f"{i} {name}": tensor for i, one in enumerate(found) for name, tensor in one.items()})
+            return state_digest({f"{i} {name}": tensor for i, one in enumerate(found) for name, tensor in one.items()})
 
         return {
             "pre-training": pretraining, "selective search": search,
@@ -107,13 +106,6 @@ class Inputs:
 
 def _silent(line: str) -> None:
     pass
-
-
-def digest(state: dict[str, Tensor]) -> str:
-    found = hashlib.sha256()
-    for name in sorted(state):
-        found.update(f"{name} {tuple(state[name].shape)}".encode() + state[name].contiguous().numpy().tobytes())
-    return found.hexdigest()
 
 
 class Run:

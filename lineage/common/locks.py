@@ -41,17 +41,17 @@ def alone(target: Path) -> Iterator[None]:
         OSError: the folder cannot be written, or its file system has no locks.
     """
     folder = target.parent / FOLDER
+    owner = folder / f"{target.name}.owner"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{target.name}.lock")
-        _acquire(lock, target, folder / f"{target.name}.owner")
+        _acquire(lock, target, owner)
     except NotImplementedError:
         raise OSError(
             f"{folder}: its file system has no locks; give --cache or $LINEAGE_CACHE another folder"
         ) from None
     except OSError as error:
         raise OSError(f"{target}: cannot be made: {error.strerror or error}; {ELSEWHERE}") from None
-    owner = folder / f"{target.name}.owner"
     try:
         _sweep(target)
         facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}

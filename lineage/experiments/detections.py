@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from lineage.common.progress import progress_bar
 from lineage.common.resume import Pieces
 from lineage.data.voc import VOCDataset
 from lineage.evaluation.voc import VOCResult, evaluate_voc
-from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest
+from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest, state_digest
 
 FIELDS = ("boxes", "scores", "labels")  # (D, 4), (D,), (D,)
 Detections = list[dict[str, Tensor]]  # these of each picture
@@ -65,12 +64,8 @@ def _detect_rest(
 
 def detections_key(detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None) -> str:
     """Names all that detections come of: weights, recipe, code, pictures, proposals, kind of device."""
-    weights = hashlib.sha256()
-    for name, tensor in detector.state_dict().items():
-        weights.update(f"{name} {tuple(tensor.shape)}".encode())
-        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     facts = {
-        "weights": weights.hexdigest(),
+        "weights": state_digest(detector.state_dict()),
         "detector": f"{type(detector).__module__}.{type(detector).__name__} on {detector.backbone.name}",
         "recipe": repr(detector.recipe),
         "amp": detector.amp,

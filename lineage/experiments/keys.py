@@ -6,10 +6,11 @@ import ast
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import lineage
@@ -52,6 +53,16 @@ def proposals_digest(proposals: list[Tensor]) -> str:
     for boxes in proposals:
         digest.update(f"{len(boxes)} ".encode() + boxes.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """Of tensors by their names, in whatever order."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())  # of bfloat16, too, which NumPy has not
+    return digest.hexdigest()
 
 
 def name_or_contents(weights: str) -> str:

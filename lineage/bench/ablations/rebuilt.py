@@ -13,17 +13,14 @@ import torch
 from torch import Tensor
 
 from lineage.bench.ablations.variant import Setting
-from lineage.common.batches import GPU_PIXELS, PIXELS, in_batches
-from lineage.common.image import as_channels_last
-from lineage.common.precision import mixed
 from lineage.common.stages import stage
 from lineage.experiments.experiment import changed
+from lineage.experiments.generations import generation_of
 from lineage.experiments.training import trained_detector
 from lineage.fast_rcnn.detector import FastRCNN
 from lineage.fast_rcnn.truncated_svd import compress_fc
 from lineage.faster_rcnn.recipe import Recipe as FasterRecipe
 from lineage.faster_rcnn.train import propose_all
-from lineage.rcnn.detector import RCNN
 from lineage.rcnn.features import Extract, cache_features
 from lineage.rcnn.recipe import SVMSettings
 from lineage.rcnn.svm import LinearSVMs, train_svms
@@ -90,34 +87,22 @@ def _svms_on(extract: Extract, detector: Any, settings: SVMSettings, setting: Se
     with tempfile.TemporaryDirectory(dir=setting.experiment.cache) as folder:
         cache = cache_features(
             setting.train, setting.regions, extract, Path(folder), min_pair_iou=1.0,
-            label=f"{type(detector).__name__}: features",
+            label=f"{generation_of(detector.generation).title}: features",
         )  # fmt: skip
         svms, _ = train_svms(cache, len(detector.classes), settings, setting.seed)
     return svms.to(next(detector.parameters()).device)
 
 
-class RCNNOnPool5(RCNN):
-    """R-CNN whose SVMs read pool5, as its regressors do (table 2): its fc layers are never asked."""
-
-    @stage("cnn", phase="features")
-    def cnn(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        area = self.backbone.crop_size**2
-        cpu, gpu = max(1, PIXELS // area), max(1, GPU_PIXELS // area)
-        with mixed(self.amp, crops.device):
-            pool5 = in_batches(self.backbone.pool5, as_channels_last(crops), cpu, gpu).flatten(1).to(crops.dtype)
-        return pool5, pool5  # (R, D5), twice
-
-
 def on_pool5(detector: Any, setting: Setting) -> Any:
-    """A trained R-CNN's features of pool5, and new SVMs on them; its boxes are its proposals."""
+    """A trained R-CNN whose SVMs, new ones, read pool5, as its regressors do; its boxes are its proposals."""
     other = without_regression(detector, setting)
-    other.__class__ = RCNNOnPool5
+    other.backbone.fc = torch.nn.Flatten()  # what comes out of the network is pool5
 
     @torch.inference_mode()
     def extract(image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         device = next(other.parameters()).device
-        pool5, _ = other.features(image.to(device), boxes.to(device))
-        return pool5[:, :0].cpu(), pool5.cpu()
+        pool5, features = other.features(image.to(device), boxes.to(device))
+        return pool5[:, :0].cpu(), features.cpu()
 
     other.svms = _svms_on(extract, other, other.recipe.svm, setting)
     return other
@@ -144,8 +129,8 @@ def unshared(setting: Setting) -> tuple[Any, list[Tensor]]:
         field.name for field in dataclasses.fields(setting.experiment.recipe_of("fast_rcnn"))
     }
     changes = tuple((name, getattr(faster, name)) for name in sorted(shared))
-    on_rpn = dataclasses.replace(setting.experiment, changes=changes, regions="RPN")
-    detector, _ = trained_detector(on_rpn, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
+    altered = dataclasses.replace(setting.experiment, changes=changes, regions="RPN")
+    detector, _ = trained_detector(altered, "fast_rcnn", setting.seed, setting.train, regions, setting.say)
     return with_proposals_of(proposer, detector, setting)
 
 
