@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from lineage.evaluation.flat import Picture
 
 GROUND_TRUTH = "coco_ground_truth.json"
 NEARLY_ALL = 0.99
+LARGEST = 2.0**31  # of a coordinate: what float32 and COCO's integers can still do something with
 OUTSIDE = 0.1  # of the boxes: a detector clips to the picture, or overshoots a little
 Row = tuple[list[float], float, int]  # box, score, label
 
@@ -168,7 +168,7 @@ def _numbers(values: Sequence[Any], count: int, where: str) -> list[float]:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError):
         numbers = []
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+    if len(numbers) != count or not all(abs(number) < LARGEST for number in numbers):  # nor is NaN
         raise ResultFileError(f"{where}: expected {count} numbers, got {' '.join(map(str, values))}")
     return numbers
 

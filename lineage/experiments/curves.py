@@ -39,13 +39,21 @@ def write_curves(histories: Sequence[History], path: Path) -> None:
 
 
 def read_curves(path: Path) -> dict[str, Columns]:
-    """The columns of each procedure, those without any number left out."""
+    """The columns of each procedure, those without any number left out.
+
+    Raises:
+        ValueError: it is no such table, naming the line.
+    """
     procedures: dict[str, Columns] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            columns = procedures.setdefault(row.pop("procedure"), {})
-            for name, text in row.items():
-                columns.setdefault(name, []).append(float(text) if text else math.nan)
+        reader = csv.DictReader(file, strict=True)
+        try:
+            for row in reader:
+                columns = procedures.setdefault(row.pop("procedure"), {})
+                for name, text in row.items():
+                    columns.setdefault(name, []).append(float(text) if text else math.nan)
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: line {reader.line_num}: no table of losses ({error})") from None
     return {
         procedure: {name: values for name, values in columns.items() if not all(map(math.isnan, values))}
         for procedure, columns in procedures.items()
