@@ -43,7 +43,19 @@ def composed(name: str) -> str:
 
 def stays_inside(path: str) -> bool:
     """Whether a relative path "a/b" of the data leads to a place below the folder that it is joined to."""
-    return not Path(path).anchor and all(part not in ("", ".", "..") for part in path.split("/"))
+    parts = {*path.split("/"), *Path(path).parts}  # a system may have other separators, too
+    return not Path(path).anchor and not parts & {"", ".", ".."}
+
+
+def inside(folder: Path, name: str | PurePosixPath) -> Path:
+    """``name`` in ``folder``: the one way from what data call a picture, "a/b.jpg", to a file that is written.
+
+    Raises:
+        ValueError: it would lie elsewhere.
+    """
+    if not stays_inside(str(name)):
+        raise ValueError(f"{str(name)!r}: does not name a file inside {folder}")
+    return folder / name
 
 
 def without_suffix(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from lineage.common.file_names import inside
 from lineage.common.folders import write_folder
 from lineage.common.progress import track
 from lineage.data.annotation import CORNERS, Annotation, parse_annotation, place, read_xml
@@ -64,15 +65,15 @@ def repair(folder: str | Path, out: Path, kinds: Collection[str] = tuple(REMEDIE
 
 def _copy(layout: Layout, out: Path, kinds: set[str]) -> list[Change]:
     for name, path in layout.pictures.files.items():
-        link_or_copy(path, out / "JPEGImages" / f"{name}{path.suffix}")
+        link_or_copy(path, inside(out / "JPEGImages", f"{name}{path.suffix}"))
     (out / "ImageSets" / "Main").mkdir(parents=True)
     for split in split_names(layout):
         names, _ = read_split(layout, split)
-        (out / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        inside(out / "ImageSets" / "Main", f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     changes = []
     files = layout.annotations.files
     for name, path in track(files.items(), "repair", len(files)):
-        target = out / "Annotations" / f"{name}.xml"
+        target = inside(out / "Annotations", f"{name}.xml")
         target.parent.mkdir(parents=True, exist_ok=True)
         found = _mended(path, layout.pictures.files.get(name), kinds)
         if found is None:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from lineage.common.file_names import inside
 from lineage.common.progress import track
 from lineage.data.records import Records
 
@@ -17,7 +18,7 @@ def put_pictures(records: Records, folder: Path, link: bool) -> None:
         link: by symbolic links to where the pictures lie; copied where the file system has none.
     """
     for name, picture in track(records.pictures.items(), "pictures", len(records.pictures)):
-        target = folder / records.file_name(name)
+        target = inside(folder, records.file_name(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         if link:
             link_or_copy(picture.path, target)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lineage.common.file_names import safe_name
+from lineage.common.file_names import inside, safe_name
 from lineage.common.progress import track
 from lineage.data.annotation import CORNERS, read_xml
 from lineage.data.class_list import CLASS_LIST
@@ -119,7 +119,7 @@ def write_voc(records: Records, folder: Path, link: bool = False) -> list[str]:
     for name, picture in records.pictures.items():
         boxes = [_corners(one.box, picture) for one in picture.objects]
         narrow += sum(widened for _, widened in boxes)
-        target = folder / "Annotations" / f"{name}.xml"
+        target = inside(folder / "Annotations", f"{name}.xml")
         target.parent.mkdir(parents=True, exist_ok=True)
         root = _annotation(records.file_name(name), picture, [corners for corners, _ in boxes])
         ElementTree.ElementTree(root).write(target, encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from lineage.common.file_names import safe_name
+from lineage.common.file_names import inside, safe_name
 from lineage.common.progress import track
 from lineage.data.findings import VOCFormatError
 from lineage.data.mistakes import FormatError, Mistakes, shown
@@ -141,7 +141,7 @@ def write_yolo(records: Records, folder: Path, link: bool = False) -> list[str]:
     put_pictures(records, folder / "images", link)
     labels = {name: label for label, name in enumerate(records.classes)}
     for name, picture in records.pictures.items():
-        target = label_places(folder / "images" / records.file_name(name))[0]
+        target = label_places(inside(folder / "images", records.file_name(name)))[0]
         target.parent.mkdir(parents=True, exist_ok=True)
         lines = [f"{labels[one.name]} {_shares(one.box, picture)}\n" for one in picture.objects]
         target.write_text("".join(lines), encoding="utf-8")

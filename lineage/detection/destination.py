@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lineage.common.file_names import inside
 from lineage.detection.sources import Source
 
 PIXELS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # what a painted picture is written as
@@ -54,17 +55,6 @@ def picture_file(where: Destination, name: PurePosixPath) -> Path:
     if where.kind == "picture":
         return where.path
     return inside(where.path, name if name.suffix.lower() in PIXELS else name.with_name(f"{name.name}.png"))
-
-
-def inside(folder: Path, name: PurePosixPath) -> Path:
-    """``name`` in ``folder``: the one way from what was found on a disk to a file that is written.
-
-    Raises:
-        ValueError: it would lie elsewhere.
-    """
-    if name.is_absolute() or ".." in name.parts or name == PurePosixPath("."):
-        raise ValueError(f"{name}: does not name a file inside {folder}")
-    return folder / name
 
 
 def check_outputs(outputs: dict[str, list[Path]], inputs: Sequence[Path], folders: dict[str, Path]) -> None:

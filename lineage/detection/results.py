@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lineage.common.checkpoint import write_atomically
-from lineage.detection.destination import inside
+from lineage.common.file_names import inside
 from lineage.detection.found import Found
 from lineage.evaluation.coco import to_coco
 

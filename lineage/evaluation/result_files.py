@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
-from lineage.common.file_names import safe_name
+from lineage.common.file_names import inside, safe_name, stays_inside
 from lineage.evaluation.coco import to_coco
 from lineage.evaluation.coco_ids import Numbering, Places, ResultFileError
 from lineage.evaluation.flat import Picture
@@ -38,7 +38,7 @@ def write_comp4(
             chosen = found["labels"] == label
             for score, (x1, y1, x2, y2) in zip(found["scores"][chosen].tolist(), found["boxes"][chosen].tolist()):
                 lines.append(f"{picture} {score:.9g} {x1 + 1:.9g} {y1 + 1:.9g} {x2:.9g} {y2:.9g}\n")
-        paths.append(folder / f"comp4_det_{split}_{safe_name(name)}.txt")
+        paths.append(inside(folder, _comp4_name(split, name)))
         text = "".join(lines)
         write_atomically(paths[-1], lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
     return paths
@@ -66,9 +66,12 @@ def read_comp4(folder: Path, ids: Sequence[str], classes: Sequence[str], split: 
 
 def _comp4_file(folder: Path, split: str, name: str) -> Path | None:
     """As this package calls it, or with the class as it is, as other programs do."""
-    names = [safe_name(name)] + ([name] if "/" not in name else [])
-    paths = [folder / f"comp4_det_{split}_{one}.txt" for one in names]
-    return next((path for path in paths if path.is_file()), None)
+    names = [_comp4_name(split, name), f"comp4_det_{split}_{name}.txt"]
+    return next((folder / one for one in names if stays_inside(one) and (folder / one).is_file()), None)
+
+
+def _comp4_name(split: str, name: str) -> str:
+    return f"comp4_det_{safe_name(split)}_{safe_name(name)}.txt"
 
 
 def _comp4_lines(path: Path, split: str, pictures: Container[str]) -> Iterator[tuple[str, list[float], float]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.common.file_names import FORBIDDEN, is_picture, safe_name, stays_inside, without_suffix
+from lineage.common.file_names import FORBIDDEN, inside, is_picture, safe_name, stays_inside, without_suffix
 from lineage.data.voc import VOC_CLASSES
 
 
@@ -47,12 +48,19 @@ def test_long_names_are_cut_and_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "inside"),
+    ("path", "within"),
     [("a", True), ("a/b.c", True), ("..a/b", True), ("", False), ("/a", False), ("a/../b", False), ("a//b", False),
      ("./a", False), ("a/", False)],
 )  # fmt: skip
-def test_only_places_below_a_folder_are_inside(path: str, inside: bool) -> None:
-    assert stays_inside(path) == inside
+def test_only_places_below_a_folder_are_inside(path: str, within: bool) -> None:
+    assert stays_inside(path) == within
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", ".", "", PurePosixPath("/x"), PurePosixPath("a/..")])
+def test_nothing_is_written_outside(name: str | PurePosixPath, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not name a file inside"):
+        inside(tmp_path, name)
+    assert inside(tmp_path, "a/b") == inside(tmp_path, PurePosixPath("a/b")) == tmp_path / "a" / "b"
 
 
 def test_a_suffix_is_a_pictures_only(tmp_path) -> None:

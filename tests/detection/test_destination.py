@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from media import write_picture
 
-from lineage.detection.destination import Destination, check_outputs, destination, inside, picture_file
+from lineage.detection.destination import Destination, check_outputs, destination, picture_file
 from lineage.detection.plan import make_plan
 from lineage.detection.sources import Source, camera
 
@@ -69,10 +69,10 @@ def test_a_drawn_picture_is_called_as_the_picture_was():
     assert picture_file(Destination("picture", Path("o.png")), PurePosixPath("x.jpg")) == Path("o.png")
 
 
-@pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/etc/x.jpg", "."])
+@pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/etc/x.jpg"])
 def test_no_name_leads_out_of_the_folder(name):
     with pytest.raises(ValueError, match="does not name a file inside out"):
-        inside(Path("out"), PurePosixPath(name))
+        picture_file(Destination("folder", Path("out")), PurePosixPath(name))
 
 
 def test_nothing_is_written_over_what_is_read(here):

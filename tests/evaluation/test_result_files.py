@@ -46,6 +46,28 @@ def test_comp4_files_come_back_as_they_went(tmp_path_factory, seed):
     assert evaluate_voc(again, targets, 2).map == pytest.approx(evaluate_voc(detections, targets, 2).map)
 
 
+HOSTILE = ("/../../x", "..", "a/b", "a\\b", "a\x00b", "x" * 300, "CON:", " dot.", "[/x]", "a\nb", "%2F", "/%2F")
+
+
+def test_no_class_and_no_split_leads_out_of_the_folder(tmp_path):
+    folder = tmp_path / "out" / "deep"
+    one = {"boxes": torch.tensor([[4.0, 4.0, 9.0, 9.0]] * len(HOSTILE)), "scores": torch.linspace(1, 0.1, len(HOSTILE))}
+    one["labels"] = torch.arange(1, len(HOSTILE) + 1)
+    paths = write_comp4([one], ["a"], HOSTILE, folder, "../../val")
+    assert {path.parent for path in paths} == {folder} and len(set(paths)) == len(HOSTILE)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(paths)
+    same(read_comp4(folder, ["a"], HOSTILE, "../../val"), [one], 1e-4)
+    assert read_comp4(folder, ["a"], ("/../../x",), "../../val")[0]["scores"].tolist() == [1]
+
+
+@pytest.mark.parametrize("number", ["3.4028235e38", "1e300", "-1e12", "nan", "inf"])
+def test_a_number_beyond_all_pictures_is_refused(tmp_path, number):
+    write_comp4([], [], CLASSES, tmp_path, "test")
+    (tmp_path / "comp4_det_test_dog.txt").write_text(f"000001 0.5 1 1 2 {number}\n")
+    with pytest.raises(ResultFileError, match=r"comp4_det_test_dog\.txt: line 1: expected 5 numbers"):
+        read_comp4(tmp_path, IDS, CLASSES, "test")
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_coco_files_come_back_as_they_went(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("results")
