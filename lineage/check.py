@@ -33,6 +33,7 @@ def main(
     classes: cli.Classes = None,
     unannotated: cli.Unannotated = "error",
     accept: cli.Accept = None,
+    max_megapixels: cli.MaxMegapixels = None,
     make_split: Annotated[
         float | None, typer.Option(help="write ImageSets/Main first: this share of the pictures is the test")
     ] = None,

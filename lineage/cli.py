@@ -20,6 +20,17 @@ from lineage.experiments.generations import GENERATIONS
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+def _allow_megapixels(limit: float | None) -> float | None:
+    if limit is not None:
+        if not limit > 0:
+            raise typer.BadParameter(f"{limit:g} is no number above 0")
+        os.environ["LINEAGE_MAX_MEGAPIXELS"] = repr(
+            limit
+        )  # lineage/data/opened.py: of this process and those it starts
+    return limit
+
+
 ALL_GENERATIONS = ",".join(GENERATIONS)
 Generation = Annotated[str, typer.Argument(help=f"one of {', '.join(GENERATIONS)}")]
 Generations = Annotated[str, typer.Option(help="comma-separated")]
@@ -47,6 +58,9 @@ Split = Annotated[str | None, typer.Option(help="the split to learn from; defaul
 Unannotated = Annotated[str, typer.Option(help="pictures without an annotation: error, negative (no object) or skip")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="go on without the pictures that are unusable")]
 Accept = Annotated[str | None, typer.Option(help="kinds of finding that are meant so: 'size differs', ...")]
+MaxMegapixels = Annotated[
+    float | None, typer.Option(callback=_allow_megapixels, help="a larger picture is refused, not decoded; default 100")
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="processes that load pictures ahead; the numbers stay the same; default: 0 on a CPU"),

@@ -26,6 +26,7 @@ def main(
     ] = False,
     unannotated: cli.Unannotated = "error",
     accept: cli.Accept = None,
+    max_megapixels: cli.MaxMegapixels = None,
 ) -> None:
     """Read annotations strictly, write them in another format, and say what that format cannot say."""
     from rich.console import Console

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lineage import cli
-from lineage.detection.sources import EVERY, MEGAPIXELS
+from lineage.detection.sources import EVERY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def main(
     every: Annotated[int, typer.Option(min=1, help="of a video or camera, look at one frame in so many")] = EVERY,
     frames: Annotated[int | None, typer.Option(min=1, help="look at so many frames of a video or camera")] = None,
     camera: Annotated[int | None, typer.Option(min=0, help="its number, 0 is the first; until Ctrl-C")] = None,
-    max_megapixels: Annotated[float, typer.Option(min=0, help="a larger picture is refused, not decoded")] = MEGAPIXELS,
+    max_megapixels: cli.MaxMegapixels = None,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:
@@ -96,7 +96,7 @@ def main(
             raise ValueError("--score: nan is no number")
         least = score if score is not None else (0.0 if generation_of(generation).margins else 0.5)
         labels = None if names is None else chosen_labels(names, detector.classes)
-        settings = Settings(least, labels, every, frames, max_megapixels)
+        settings = Settings(least, labels, every, frames)
         say = partial(console.print, **cli.PLAIN)
         named = own or (supplied and Path(supplied.name))
         raise typer.Exit(run(detector.to(where), plan, settings, say, introduction(facts, named)))

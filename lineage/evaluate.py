@@ -34,6 +34,7 @@ def main(
     unannotated: cli.Unannotated = "error",
     skip_bad: cli.SkipBad = False,
     accept: cli.Accept = None,
+    max_megapixels: cli.MaxMegapixels = None,
     device: cli.Device = "auto",
     cache: cli.Cache = None,
 ) -> None:

@@ -26,6 +26,7 @@ def main(
     unannotated: cli.Unannotated = "error",
     skip_bad: cli.SkipBad = False,
     accept: cli.Accept = None,
+    max_megapixels: cli.MaxMegapixels = None,
     colour_jitter: cli.ColourJitter = 0.0,
     scale_jitter: cli.ScaleJitter = 1.0,
     vertical_flip: cli.VerticalFlip = False,

@@ -164,7 +164,8 @@ def test_the_model_that_comes_with_the_project_is_taken_unless_the_quick_one_is_
     assert "drawn shapes" in run("faster_rcnn", "x.jpg", "--json", "r.json", "--model", "shapes", "--cache", here)
 
 
-def test_a_wrong_argument_is_one_sentence_and_nothing_is_written(models, here):
+def test_a_wrong_argument_is_one_sentence_and_nothing_is_written(models, here, monkeypatch):
+    monkeypatch.setenv("LINEAGE_MAX_MEGAPIXELS", "100")  # and back, where --max-megapixels changes it
     x, model = picture(here / "x.jpg"), models["faster_rcnn"]
     torch.save({"x": torch.zeros(3)}, "other.pth")
     before = sorted(path.name for path in here.iterdir())

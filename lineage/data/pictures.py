@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from lineage.data.findings import VOCFormatError
+from lineage.data.opened import TooLarge, opened
 
 EXIF_ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # orientations that are stored lying on their side
@@ -41,7 +42,8 @@ def read_image(path: str | Path) -> Tensor:
     files are not black. Floats are 0..1, or a depth's range.
 
     Raises:
-        VOCFormatError: the file is missing, truncated or not a picture, or has samples that are no numbers.
+        VOCFormatError: the file is missing, truncated or not a picture, larger than
+            :func:`~lineage.data.opened.most_megapixels`, or has samples that are no numbers.
     """
     return read_pixels(path).float().div_(255)
 
@@ -50,8 +52,8 @@ def read_pixels(path: str | Path) -> Tensor:
     """The same as uint8 (3, H, W)."""
     path = Path(path)
     try:
-        with Image.open(path) as opened:
-            image = _upright(_in_eight_bits(opened, path), opened)
+        with opened(path) as stored:
+            image = _upright(_in_eight_bits(stored, path), stored)
             pixels = np.asarray(_to_rgb(image))
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error... for damage
         raise VOCFormatError(_why(path, error)) from None
@@ -65,9 +67,9 @@ def read_header(path: str | Path) -> Header:
         VOCFormatError: the file is missing or not a picture.
     """
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-            orientation = opened.getexif().get(EXIF_ORIENTATION, 1)
+        with opened(path) as stored:
+            width, height = stored.size
+            orientation = stored.getexif().get(EXIF_ORIENTATION, 1)
     except Exception as error:
         raise VOCFormatError(_why(path, error)) from None
     return Header((width, height) if orientation in SIDEWAYS else (height, width), orientation)
@@ -84,10 +86,10 @@ def why_unreadable(path: str | Path) -> str | None:
     All of a JPEG's stream is read, but its blocks are decoded at an eighth of their size.
     """
     try:
-        with Image.open(path) as opened:
-            if opened.format == "JPEG":
-                opened.draft("L", (max(1, opened.width // 8), max(1, opened.height // 8)))
-                opened.load()
+        with opened(path) as stored:
+            if stored.format == "JPEG":
+                stored.draft("L", (max(1, stored.width // 8), max(1, stored.height // 8)))
+                stored.load()
                 return None
     except Exception as error:
         return _why(path, error)
@@ -100,6 +102,8 @@ def why_unreadable(path: str | Path) -> str | None:
 
 def _why(path: str | Path, error: Exception) -> str:
     """Why a picture cannot be read, in a sentence that starts with its path."""
+    if isinstance(error, TooLarge):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such picture"
     if isinstance(error, UnidentifiedImageError):
@@ -120,11 +124,11 @@ def _digest(path: str, modified: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def _in_eight_bits(opened: Image.Image, path: Path) -> Image.Image:
+def _in_eight_bits(stored: Image.Image, path: Path) -> Image.Image:
     """The picture itself, or one of 8 bits a sample where it has more."""
-    if opened.mode.startswith("I") or opened.mode == "F":
-        return Image.fromarray(scale_depth(np.asarray(opened)))
-    if any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ())):  # of colours Pillow keeps 8 bits
+    if stored.mode.startswith("I") or stored.mode == "F":
+        return Image.fromarray(scale_depth(np.asarray(stored)))
+    if any(";16" in str(tile[3]) for tile in getattr(stored, "tile", ())):  # of colours Pillow keeps 8 bits
         import cv2
 
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -134,7 +138,7 @@ def _in_eight_bits(opened: Image.Image, path: Path) -> Image.Image:
             colours = scale_depth(samples[:, :, order[:3]])
             alpha = [(samples[:, :, 3:] / 257).astype(np.uint8)] if samples.shape[2] == 4 else []
             return Image.fromarray(np.concatenate([colours, *alpha], axis=2))
-    return opened
+    return stored
 
 
 def scale_depth(samples: np.ndarray) -> np.ndarray:
@@ -154,9 +158,9 @@ def scale_depth(samples: np.ndarray) -> np.ndarray:
     return (values * (255 / (2**depth - 1))).clip(0, 255).astype(np.uint8)
 
 
-def _upright(image: Image.Image, opened: Image.Image) -> Image.Image:
-    orientation = opened.getexif().get(EXIF_ORIENTATION)
-    if image is not opened and orientation is not None:
+def _upright(image: Image.Image, stored: Image.Image) -> Image.Image:
+    orientation = stored.getexif().get(EXIF_ORIENTATION)
+    if image is not stored and orientation is not None:
         image.getexif()[EXIF_ORIENTATION] = orientation
     return ImageOps.exif_transpose(image)
 

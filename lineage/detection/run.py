@@ -28,14 +28,13 @@ class Settings:
 
     Attributes:
         least: the least score. labels: of the classes that are wanted; None: all.
-        every, frames, megapixels: as of :func:`~lineage.detection.shots.shots`.
+        every, frames: as of :func:`~lineage.detection.shots.shots`.
     """
 
     least: float
     labels: Sequence[int] | None
     every: int
     frames: int | None
-    megapixels: float
 
 
 @dataclass
@@ -77,7 +76,7 @@ def _look(
     introduction: Sequence[str],
 ) -> None:  # fmt: skip
     sources, every, frames = plan.sources, settings.every, settings.frames
-    taken = shots(sources, every=every, frames=frames, megapixels=settings.megapixels)
+    taken = shots(sources, every=every, frames=frames)
     for shot in track(taken, "detect", count_shots(sources, every=every, frames=frames)):
         if isinstance(shot, Unreadable):
             if len(sources) == 1 and not done.pictures:

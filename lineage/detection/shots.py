@@ -6,18 +6,17 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lineage.data.findings import VOCFormatError
+from lineage.data.opened import TooLarge, check_size, opened
 from lineage.data.pictures import read_image
-from lineage.detection.sources import EVERY, MEGAPIXELS, Source
+from lineage.detection.sources import EVERY, Source
 
 FRAME_RATE = 25.0  # of a video that does not say
 PAGED = ("GIF", "PNG", "TIFF", "WEBP")  # a phone's "MPO" has a thumbnail for its second picture: nobody misses that
@@ -56,21 +55,18 @@ class ShotError(ValueError):
     """A picture or video cannot be read; the message names it."""
 
 
-def shots(
-    sources: Sequence[Source], *, every: int = EVERY, frames: int | None = None, megapixels: float = MEGAPIXELS
-) -> Iterator[Shot | Unreadable]:
+def shots(sources: Sequence[Source], *, every: int = EVERY, frames: int | None = None) -> Iterator[Shot | Unreadable]:
     """Every picture, and of videos and cameras every so many frames.
 
     Args:
         every: frame 0, ``every``, 2 ``every`` ... frames: at most so many of each video, or of the camera.
-        megapixels: a larger picture is refused by its header, before it is decoded.
     """
     for source in sources:
         try:
             if source.moves:
                 yield from _frames(source, every, frames)
             else:
-                yield Shot(source, read_picture(source.path, megapixels))
+                yield Shot(source, read_picture(source.path))
         except ShotError as error:
             yield Unreadable(source, str(error))
 
@@ -86,41 +82,25 @@ def count_shots(sources: Sequence[Source], *, every: int = EVERY, frames: int | 
     return total
 
 
-def read_picture(path: Path, megapixels: float = MEGAPIXELS) -> Tensor:
-    """A picture (3, H, W) in 0..1, upright: :func:`~lineage.data.pictures.read_image` after a look at its header.
+def read_picture(path: Path) -> Tensor:
+    """A picture (3, H, W) in 0..1, upright: :func:`~lineage.data.pictures.read_image`, and a word on other pages.
 
     Raises:
-        ShotError: it is missing, damaged or larger than ``megapixels``.
+        ShotError: it is missing, damaged or too large.
     """
-    with _own_limit():
-        _check_header(path, megapixels)
-        try:
-            return read_image(path)
-        except VOCFormatError as error:
-            raise ShotError(str(error)) from None
-
-
-@contextmanager
-def _own_limit() -> Iterator[None]:
-    """Pillow refuses 179 megapixels and warns of 89; here one limit counts, which the user may raise."""
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+        _tell_pages(path)
+        return read_image(path)
+    except VOCFormatError as error:
+        raise ShotError(str(error)) from None
 
 
-def _check_header(path: Path, megapixels: float) -> None:
+def _tell_pages(path: Path) -> None:
     try:
-        with Image.open(path) as opened:
-            (width, height), pages = opened.size, getattr(opened, "n_frames", 1) if opened.format in PAGED else 1
+        with opened(path) as picture:
+            pages = getattr(picture, "n_frames", 1) if picture.format in PAGED else 1
     except Exception:  # read_image says what is wrong with it
         return
-    if width * height > megapixels * 1e6:
-        raise ShotError(
-            f"{path}: {width} x {height} are {width * height / 1e6:.0f} megapixels, more than the limit of "
-            f"{megapixels:g}; --max-megapixels raises it"
-        )
     if pages > 1:
         warnings.warn(f"{path}: has {pages} pages or frames; the first is looked at", stacklevel=2)
 
@@ -157,6 +137,7 @@ def _frames(source: Source, every: int, limit: int | None) -> Iterator[Shot]:
     capture = _capture(source)
     number = given = 0
     try:
+        check_size(source.path, capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         while given != limit and capture.grab():
             if number % every == 0:
                 good, pixels = capture.retrieve()  # (H, W, 3) BGR
@@ -167,6 +148,8 @@ def _frames(source: Source, every: int, limit: int | None) -> Iterator[Shot]:
                 given += 1
             number += 1
         declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    except TooLarge as error:
+        raise ShotError(str(error)) from None
     finally:
         capture.release()
     if given == limit:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 EVERY = 10  # frames: three looks a second at an ordinary video
-MEGAPIXELS = 120.0  # of a picture; decoded it takes 20 bytes a pixel here, 2.4 GB
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
     ".jp2", ".tga", ".avif", ".heic", ".heif",  # a suffix that this Pillow cannot read is named, and not passed over

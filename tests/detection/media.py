@@ -61,7 +61,8 @@ class FakeCapture:
         return True, np.full((30, 40, 3), self.number % 256, np.uint8)
 
     def get(self, what: int) -> float:
-        return {cv2.CAP_PROP_FPS: 20.0, cv2.CAP_PROP_FRAME_COUNT: float(self.declared)}[what]
+        size = {cv2.CAP_PROP_FRAME_WIDTH: 40.0, cv2.CAP_PROP_FRAME_HEIGHT: 30.0}
+        return {cv2.CAP_PROP_FPS: 20.0, cv2.CAP_PROP_FRAME_COUNT: float(self.declared), **size}[what]
 
     def release(self) -> None:
         pass

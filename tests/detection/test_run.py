@@ -16,7 +16,7 @@ from lineage.detection.plan import make_plan
 from lineage.detection.run import Settings, run
 from lineage.detection.shots import ShotError
 
-SETTINGS = Settings(least=0.5, labels=None, every=3, frames=None, megapixels=120.0)
+SETTINGS = Settings(least=0.5, labels=None, every=3, frames=None)
 
 
 @pytest.fixture(autouse=True)

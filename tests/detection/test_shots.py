@@ -44,22 +44,12 @@ def test_one_unreadable_file_is_named_and_the_rest_goes_on(tmp_path):
     assert isinstance(two, Unreadable) and "b.jpg: cannot be read as a picture" in two.reason
 
 
-def test_a_picture_beyond_the_limit_is_refused_by_its_header(tmp_path):
-    path = write_picture(tmp_path / "x.png", 200, 100)
-    path.write_bytes(path.read_bytes()[:60])  # the header is whole: whoever decodes the rest finds it cut
-    with pytest.raises(
-        ShotError, match=r"x\.png: 200 x 100 are 0 megapixels.*limit of 0\.019; --max-megapixels raises"
-    ):
-        read_picture(path, megapixels=0.019)
-    with pytest.raises(ShotError, match="cannot be read as a picture"):
-        read_picture(path, megapixels=0.021)
-
-
-def test_the_limit_takes_the_place_of_pillows(tmp_path, monkeypatch, recwarn):
-    path = write_picture(tmp_path / "x.png", 200, 100)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert read_picture(path, megapixels=1).shape == (3, 100, 200)
-    assert Image.MAX_IMAGE_PIXELS == 100 and not recwarn.list
+def test_a_picture_and_a_video_beyond_the_limit_are_refused_by_their_headers(tmp_path, monkeypatch):
+    paths = [write_picture(tmp_path / "x.png", 200, 100), write_video(tmp_path / "x.avi", 3)]
+    monkeypatch.setenv("LINEAGE_MAX_MEGAPIXELS", "0.001")
+    for path, found in zip(paths, taken(*paths)):
+        assert isinstance(found, Unreadable) and f"{path.name}: " in found.reason
+        assert "megapixels, more than the limit of 0.001; --max-megapixels raises it" in found.reason
 
 
 def test_of_several_pages_the_first_is_taken_and_that_is_said(tmp_path):
