@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import torch
@@ -11,20 +12,25 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lineage.common.checkpoint import write_atomically
+from lineage.common.download import fetch, file_digest
+from lineage.common.file_names import safe_name
+from lineage.common.locks import alone
+
 
 def load_weights(name: str, weights: str | Path) -> dict[str, Tensor]:
     """The state dict for backbone ``name``.
 
     Args:
-        weights: "imagenet", the path of a .pth / .pt / .safetensors file, or such a file's http(s) address.
+        weights: "imagenet", the path of a .pth / .pt / .safetensors file, or such a file's address
+            (:func:`weights_file`).
     Raises:
         ValueError: the file is missing or unreadable, or there are no published weights, or the package with them is
             not installed. OSError: the address cannot be reached.
     """
-    if str(weights).startswith(("http://", "https://")):
-        return _with_our_names(name, _from_file(_from_address(str(weights))))
-    if str(weights) != "imagenet":
-        return _with_our_names(name, _from_file(Path(weights)))
+    file = weights_file(weights)
+    if file is not None:
+        return _with_our_names(name, _from_file(file))
     if name == "efficientnet_lite0":
         return _from_file(_efficientnet_package_file())
     if name == "zf":
@@ -44,14 +50,49 @@ def _from_file(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"weights: {path} cannot be read: {error}") from None
 
 
-def _from_address(url: str) -> Path:
-    """The file, kept where torch.hub keeps its own; a name that ends in -0123abcd.pth is checked against that hash."""
-    target = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digits = re.search(r"-([0-9a-f]{8,})\.", target.name)
-        torch.hub.download_url_to_file(url, str(target), digits.group(1) if digits else None)
+def weights_file(weights: str | Path) -> Path | None:
+    """The file of weights that a path or an address names, fetched at its first use; None for "imagenet".
+
+    It is kept where torch.hub keeps its own, by its whole address and with its digest: what was damaged since is
+    fetched again.
+
+    Args:
+        weights: also ``ADDRESS#sha256=DIGEST`` with the file's digest, in hexadecimal. Without one a name that ends in
+            -0123abcd.pth, as torch.hub has them, is checked against that beginning of it.
+    Raises:
+        ValueError: a digest that is none; an http address, whose answer anybody on the way could change, without one.
+        DownloadError: it cannot be fetched, or is another file than the digest says.
+    """
+    if not str(weights).startswith(("http://", "https://")):
+        return None if str(weights) == "imagenet" else Path(weights)
+    url, _, said = str(weights).partition("#")
+    if said and not re.fullmatch(r"sha256=[0-9a-f]{64}", said):
+        raise ValueError(f"weights: {weights}: #{said} is not #sha256= and 64 hexadecimal digits")
+    if url.startswith("http:") and not said:
+        raise ValueError(
+            f"weights: {url}: anybody on the way could change them: give an https address, or {url}#sha256=DIGEST"
+        )
+    name = PurePosixPath(urlsplit(url).path).name or "weights"
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    digest = said.replace("=", ":") or (f"sha256:{digits[1]}" if digits else "")
+    place = hashlib.sha256(url.encode()).hexdigest()[:16]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / f"{place}-{safe_name(name)}"
+    kept = target.with_name(f"{target.name}.sha256")
+    with alone(target):
+        if not _is_whole(target, kept, digest):
+            target.unlink(missing_ok=True)
+            fetch(url, digest, target)
+            found = file_digest(target, "sha256")
+            write_atomically(kept, lambda path: path.write_text(found, encoding="ascii"))
     return target
+
+
+def _is_whole(target: Path, kept: Path, digest: str) -> bool:
+    """Whether a file is there that was fetched, is as it came, and is the one that is meant."""
+    if not target.is_file() or not kept.is_file():
+        return False
+    found = file_digest(target, "sha256")
+    return found == kept.read_text(encoding="ascii", errors="replace") and found.startswith(digest)
 
 
 def _with_our_names(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lineage.common.download import fetch, unpack
 from lineage.common.locks import alone
 from lineage.data.convert import ensure_voc
-from lineage.data.download import fetch, unpack
 from lineage.data.joined import JoinedVOC
 from lineage.data.mistakes import FormatError
 from lineage.data.shapes import ensure_shapes
@@ -76,7 +76,7 @@ def _fetched(year: str, split: str, cache_dir: Path) -> Path:
         with alone(done):
             if not done.exists():
                 archive = done.with_name(facts["filename"])
-                fetch(facts["url"], facts["md5"], archive)
+                fetch(facts["url"], f"md5:{facts['md5']}", archive)
                 unpack(archive, done.parent)
                 done.touch()
     return done.parent / facts["base_dir"]

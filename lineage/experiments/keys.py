@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import lineage
+from lineage.backbones.weights import weights_file
 from lineage.data.pictures import contents_digest
 from lineage.data.voc import VOCDataset
 
@@ -66,8 +67,9 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def name_or_contents(weights: str) -> str:
-    """A published name or an address as it is; a file by what it holds."""
-    return contents_digest(Path(weights)) if Path(weights).is_file() else weights
+    """A published name as it is; a file, or what lies at an address, by what it holds."""
+    file = weights_file(weights)
+    return contents_digest(file) if file is not None and file.is_file() else weights
 
 
 @functools.cache

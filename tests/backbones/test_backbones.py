@@ -1,5 +1,6 @@
 import hashlib
 import importlib.util
+import os
 from functools import cache
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from lineage.backbones import NAMES, build_backbone, imagenet
 from lineage.backbones.backbone import fold_batch_norm, with_batch_norm
+from lineage.common.download import DownloadError
 
 build = cache(build_backbone)  # AlexNet's and VGG16's fc layers take seconds to draw
 SIDE = {"vgg16": 64, "resnet18": 128, "resnet50": 128, "efficientnet_lite0": 112}
@@ -326,21 +328,82 @@ def test_vgg16_under_caffes_layer_names(tmp_path):
         assert renamed[f"{layer}.weight"].flatten()[0] == number
 
 
-def test_weights_from_an_address_are_fetched_once_and_checked(server, tmp_path, monkeypatch):
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Where fetched weights are kept; it is not there yet."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    state = torchvision.models.resnet18(weights=None).state_dict()
-    save_file(state, tmp_path / "r.safetensors")
-    body = (tmp_path / "r.safetensors").read_bytes()
-    good = f"r-{hashlib.sha256(body).hexdigest()[:8]}.safetensors"
-    server.files = {good: body, "r-00000000.safetensors": body}
+    return tmp_path / "hub" / "checkpoints"
+
+
+def resnet(folder, seed):
+    """A file of random weights: its contents, and its address's end."""
+    torch.manual_seed(seed)
+    save_file(torchvision.models.resnet18(weights=None).state_dict(), folder / "r.safetensors")
+    body = (folder / "r.safetensors").read_bytes()
+    return body, f"#sha256={hashlib.sha256(body).hexdigest()}"
+
+
+def first_weights(*arguments):
+    return build_backbone("resnet18", *arguments).conv[0].weight
+
+
+def test_weights_from_an_address_are_fetched_once_and_by_their_whole_address(server, tmp_path, hub):
+    (one, digest), (other, another) = resnet(tmp_path, 0), resnet(tmp_path, 1)
+    server.files = {"a/net.safetensors": one, "b/net.safetensors": other}
+    (tmp_path / "r.safetensors").write_bytes(one)
     for _ in range(2):
-        found = build_backbone("resnet18", server.url(good))
-    folded = imagenet.resnet18(state)
-    assert torch.equal(found.conv[0].weight, folded.conv[0].weight)
-    assert [name for name, _ in server.asked] == [good]
-    with pytest.raises(RuntimeError, match="invalid hash value"):
-        build_backbone("resnet18", server.url("r-00000000.safetensors"))
-    assert [path.name for path in (tmp_path / "hub" / "checkpoints").iterdir()] == [good]
+        found = first_weights(server.url("a/net.safetensors") + digest)
+        assert torch.equal(found, first_weights(tmp_path / "r.safetensors"))
+    assert not torch.equal(found, first_weights(server.url("b/net.safetensors") + another))
+    assert [name for name, _ in server.asked] == ["a/net.safetensors", "b/net.safetensors"]
+
+
+def test_what_is_not_the_file_that_was_meant_is_refused_and_not_kept(server, tmp_path, hub):
+    body, digest = resnet(tmp_path, 0)
+    server.files = {"net.safetensors": body[:-1] + b"!", "net-00000000.safetensors": body}
+    for address in (server.url("net.safetensors") + digest, server.url("net-00000000.safetensors")):
+        with pytest.raises((DownloadError, ValueError), match=r"expected sha256:|anybody on the way"):
+            build_backbone("resnet18", address)
+    assert not hub.is_dir() or not [path for path in hub.iterdir() if path.is_file()]
+    server.files["net.safetensors"] = body
+    first_weights(server.url("net.safetensors") + digest)
+
+
+def test_what_was_damaged_since_is_fetched_again(server, tmp_path, hub):
+    body, digest = resnet(tmp_path, 0)
+    server.files["net.safetensors"] = body
+    found = first_weights(server.url("net.safetensors") + digest)
+    (kept,) = hub.glob("*.safetensors")
+    kept.write_bytes(body[:-1] + b"!")
+    assert torch.equal(first_weights(server.url("net.safetensors") + digest), found) and kept.read_bytes() == body
+    kept.with_name(f"{kept.name}.sha256").unlink()
+    assert torch.equal(first_weights(server.url("net.safetensors") + digest), found)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://h.invalid/net.pth", r"anybody on the way could change them: .*net\.pth#sha256=DIGEST"),
+        ("https://h.invalid/net.pth#sha256=12", "#sha256=12 is not #sha256= and 64 hexadecimal digits"),
+        ("https://h.invalid/net.pth#x", "#x is not #sha256="),
+    ],
+)
+def test_an_address_without_safety_is_refused(address, message, hub):
+    with pytest.raises(ValueError, match=message):
+        build_backbone("resnet18", address)
+    assert not hub.exists()
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"conv1.weight": Evil()}, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"net\.pth cannot be read"):
+        build_backbone("resnet18", tmp_path / "net.pth")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_random_weights_come_from_the_seed_and_leave_the_global_stream_alone():

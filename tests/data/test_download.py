@@ -17,9 +17,9 @@ from local_server import Server
 from typer.testing import CliRunner
 
 from lineage import evaluate, train
-from lineage.data import download
+from lineage.common import download
+from lineage.common.download import DownloadError, fetch, unpack
 from lineage.data.catalogue import open_dataset
-from lineage.data.download import DownloadError, fetch, unpack
 from lineage.data.findings import VOCFormatError
 from lineage.data.voc import VOC_CLASSES
 
@@ -27,7 +27,7 @@ MakeVOC = Callable[..., Path]
 
 
 def md5(data: bytes) -> str:
-    return hashlib.md5(data).hexdigest()
+    return f"md5:{hashlib.md5(data).hexdigest()}"
 
 
 DATA = bytes(range(256)) * 12_000  # 3 MB, some three reads
@@ -65,18 +65,18 @@ def test_a_part_that_is_already_whole_is_only_checked(server: Server, tmp_path: 
 
 def test_a_wrong_checksum_deletes_what_came(server: Server, tmp_path: Path) -> None:
     server.files["a.tar"] = DATA[:-1] + b"!"
-    with pytest.raises(DownloadError, match=rf"md5 {md5(server.files['a.tar'])}, expected {md5(DATA)}"):
+    with pytest.raises(DownloadError, match=rf"{md5(server.files['a.tar'])}, expected {md5(DATA)}"):
         fetch(server.url("a.tar"), md5(DATA), tmp_path / "a.tar")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_server_answers_is_in_the_message(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"none\.tar: the server answers 404 Not Found"):
-        fetch(server.url("none.tar"), "0", tmp_path / "a.tar")
+        fetch(server.url("none.tar"), "md5:0", tmp_path / "a.tar")
     address = server.url("a.tar")
     server.server_close()
     with pytest.raises(DownloadError, match="cannot be reached"):
-        fetch(address.replace("127.0.0.1", "127.0.0.2"), "0", tmp_path / "a.tar")
+        fetch(address.replace("127.0.0.1", "127.0.0.2"), "md5:0", tmp_path / "a.tar")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,7 +157,7 @@ def voc(server: Server, make_voc: MakeVOC, monkeypatch: pytest.MonkeyPatch) -> S
             (lists / "val.txt").write_text(names[1])
         body = packed(root, f"VOCdevkit/VOC{part[:4]}")
         server.files[f"{part}.tar"] = body
-        known = {"url": server.url(f"{part}.tar"), "md5": md5(body)}
+        known = {"url": server.url(f"{part}.tar"), "md5": hashlib.md5(body).hexdigest()}
         facts = torchvision.datasets.voc.DATASET_YEAR_DICT[part]
         monkeypatch.setitem(torchvision.datasets.voc.DATASET_YEAR_DICT, part, {**facts, **known})
     return server

@@ -1,4 +1,4 @@
-"""An archive from the net: resumed where it broke off, checked, and unpacked wholly or not at all."""
+"""A file from the net: resumed where it broke off, checked, and unpacked wholly or not at all."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TIMEOUT = 60.0  # seconds without a byte
 
 
 class DownloadError(OSError):
-    """An archive could not be fetched; the message says from where, why, and what to do."""
+    """A file could not be fetched; the message says from where, why, and what to do."""
 
 
-def fetch(url: str, md5: str, target: Path) -> None:
+def fetch(url: str, digest: str, target: Path) -> None:
     """Fetch ``url`` to the file ``target``; does nothing if that is there.
 
     What arrives is kept in ``target`` + ".part", and a second call asks for the rest only. A file whose checksum is
     wrong is deleted: going on from it would never help.
 
     Args:
-        md5: of the whole file, in hexadecimal.
+        digest: of the whole file, such as "md5:0123..." or "sha256:0123...", or how it begins; "" takes what comes.
     Raises:
         DownloadError: no connection, a connection that broke off, no room on the disk, or a wrong checksum.
     """
@@ -39,11 +39,12 @@ def fetch(url: str, md5: str, target: Path) -> None:
         return
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    if not digest:
+        part.unlink(missing_ok=True)  # nothing would tell that the rest is another file's
     _receive(url, part)
-    found = _md5(part)
-    if found != md5:
+    if digest and not (found := file_digest(part, digest.partition(":")[0])).startswith(digest):
         part.unlink()
-        raise DownloadError(f"{url}: md5 {found}, expected {md5}; what came is deleted, run the same command again")
+        raise DownloadError(f"{url}: {found}, expected {digest}; what came is deleted, run the same command again")
     to_disk(part)
     os.replace(part, target)
     to_disk(target.parent)
@@ -54,6 +55,8 @@ def _receive(url: str, part: Path) -> None:
     headers = {"User-Agent": "lineage", **({"Range": f"bytes={have}-"} if have else {})}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+            if url.startswith("https:") and not response.geturl().startswith("https:"):
+                raise DownloadError(f"{url}: leads to {response.geturl()}, which anybody on the way could change")
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 have = 0  # a server that cannot resume sends all of it
             total = have + int(response.headers.get("Content-Length", 0))
@@ -99,12 +102,13 @@ def _check_room(folder: Path, needed: int) -> None:
         raise DownloadError(f"{folder}: needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free")
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+def file_digest(path: Path, kind: str) -> str:
+    """Of a file's contents, as :func:`fetch` takes it: "sha256:0123..."."""
+    digest = hashlib.new(kind, usedforsecurity=False)
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    return digest.hexdigest()
+    return f"{kind}:{digest.hexdigest()}"
 
 
 def unpack(archive: Path, into: Path) -> None:
