@@ -12,7 +12,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lineage.common.checkpoint import write_atomically
+from lineage.common.checkpoint import check_finite, write_atomically
 from lineage.common.download import fetch, file_digest
 from lineage.common.file_names import safe_name
 from lineage.common.locks import alone
@@ -43,11 +43,14 @@ def _from_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"weights: no such file: {path}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both libraries raise a wide choice of types for a damaged file
         raise ValueError(f"weights: {path} cannot be read: {error}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights: {path} is no state dict: names with a tensor each")
+    check_finite(state, f"weights: {path}")
+    return state
 
 
 def weights_file(weights: str | Path) -> Path | None:

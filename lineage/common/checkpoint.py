@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -83,7 +83,10 @@ def save_checkpoint(path: str | Path, state: dict[str, Tensor], facts: dict[str,
     metadata = {SIGNED: f"{UNKNOWN.decode()} {json.dumps(facts, sort_keys=True)}"}
 
     def write(temporary: Path) -> None:
-        save_file(contiguous, temporary, metadata)
+        try:
+            save_file(contiguous, temporary, metadata)
+        except SafetensorError as error:  # a full disk, for one
+            raise OSError(f"{path}: cannot be written: {error}") from None
         with temporary.open("r+b") as file:
             place, _, digest = _digests(file)
             file.seek(place)
@@ -147,6 +150,13 @@ def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> t
         if json.dumps(found, sort_keys=True) != json.dumps(wanted, sort_keys=True):
             raise CheckpointError(f"{path}: {field} is {found!r}, but {wanted!r} is wanted")
     return state, facts
+
+
+def check_finite(state: dict[str, Tensor], file: str | Path) -> None:
+    """Raise CheckpointError where a number is NaN or infinite: a network with such weights finds nothing, silently."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{file}: {name} has numbers that are none (NaN or infinite)")
 
 
 def _is_pickle(path: Path) -> bool:

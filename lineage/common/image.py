@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lineage.common.constants import constant
+from lineage.common.inputs import check_inputs
 
 MIN_SIDE = 32  # pixels
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,26 +42,6 @@ class Frame(NamedTuple):
 
     def _factors(self, boxes: Tensor) -> Tensor:
         return constant((self.scale_x, self.scale_y, self.scale_x, self.scale_y), boxes)
-
-
-def check_image(image: Tensor) -> None:
-    """Raise ValueError unless ``image`` is a float (3, H, W) tensor in 0..1: the commonest wrong input."""
-    if not isinstance(image, Tensor) or image.dim() != 3 or image.shape[0] != 3:
-        what = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"image: expected a float tensor (3, H, W), got {what}")
-    if not image.is_floating_point():
-        raise ValueError(f"image: expected floats in 0..1, got {image.dtype}; divide by 255")
-    if image.shape[1] < 1 or image.shape[2] < 1:
-        raise ValueError(f"image: has no pixels, shape {tuple(image.shape)}")
-    low, high = torch.stack(image.aminmax()).tolist()
-    if not (low >= -0.01 and high <= 1.01):  # also true of NaN
-        raise ValueError(f"image: expected RGB in 0..1, got values in {low:.3g}..{high:.3g}")
-
-
-def check_images(images: list[Tensor]) -> None:
-    """:func:`check_image` for each."""
-    for image in images:
-        check_image(image)
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -135,7 +116,7 @@ def as_channels_last(pixels: Tensor) -> Tensor:
 def detect_each(
     detect: Callable[[Tensor, Tensor | None], dict[str, Tensor]], images: list[Tensor], proposals: list[Tensor] | None
 ) -> list[dict[str, Tensor]]:
-    """Run ``detect`` on each picture (with its proposals, where given) after :func:`check_image`."""
-    check_images(images)
+    """Run ``detect`` on each picture, with its proposals where given, after a look at both."""
+    check_inputs(images, proposals)
     given = proposals if proposals is not None else [None] * len(images)
     return [detect(image, boxes) for image, boxes in zip(images, given, strict=True)]

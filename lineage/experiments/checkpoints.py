@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.backbones import build_backbone
-from lineage.common.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from lineage.common.checkpoint import CheckpointError, check_finite, load_checkpoint, save_checkpoint
 from lineage.experiments.generations import build_detector, named_recipe
 
 
@@ -30,9 +30,10 @@ def load_detector(path: str | Path, **expect: Any) -> tuple[Any, dict[str, Any]]
     Args:
         expect: facts that must hold, for example ``classes=[...]`` or ``generation="rcnn"``.
     Raises:
-        CheckpointError: missing, damaged, or made for something else.
+        CheckpointError: missing, damaged, made for something else, or with weights that are no numbers.
     """
     state, facts = load_checkpoint(path, expect)
+    check_finite(state, path)
     try:
         recipe = from_dict(type(named_recipe(facts["generation"], "quick")), facts["recipe"])
         backbone = build_backbone(facts["backbone"])

@@ -9,11 +9,11 @@ from lineage.backbones import Backbone
 from lineage.common.batches import in_batches
 from lineage.common.boxes import clip_boxes_to_image, decode_boxes
 from lineage.common.constants import constant
-from lineage.common.image import Frame, as_channels_last, check_images, detect_each, stack_frames, to_frame
+from lineage.common.image import Frame, as_channels_last, detect_each, stack_frames, to_frame
+from lineage.common.inputs import check_inputs, check_targets
 from lineage.common.nms import suppress_per_class
 from lineage.common.precision import mixed
 from lineage.common.stages import stage
-from lineage.common.targets import check_targets
 from lineage.fast_rcnn.head import Head
 from lineage.fast_rcnn.loss import multi_task_loss
 from lineage.fast_rcnn.recipe import QUICK, HeadSettings, Recipe
@@ -57,7 +57,7 @@ class FastRCNN(nn.Module):
         self, images: list[Tensor], targets: list[dict] | None = None, proposals: list[Tensor] | None = None
     ) -> list[dict[str, Tensor]] | dict[str, Tensor]:
         if self.training:
-            check_images(images)
+            check_inputs(images, proposals)
             wanted = check_targets(targets, len(images), len(self.classes))
             return self.losses(images, wanted, proposals, self.generator)
         return detect_each(self.detect, images, proposals)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.history import TrainingReport
+from lineage.common.inputs import check_learnable
 from lineage.common.optimise import optimise
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
@@ -32,7 +33,10 @@ def train(
     Args:
         proposals: (R, 4) a picture of ``dataset``.
         work_dir: holds what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
+    Raises:
+        ValueError: no object to learn from.
     """
+    check_learnable(dataset.target(index) for index in range(len(dataset)))
     solver = cast(Recipe, detector.recipe).solver
     detector.backbone.freeze_leading_layers(detector.recipe.frozen)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.history import History, TrainingReport
+from lineage.common.inputs import check_learnable
 from lineage.common.optimise import optimise
 from lineage.common.progress import track
 from lineage.common.resume import Pieces, run_once
@@ -36,8 +37,9 @@ def train(
         work_dir: holds what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
         running: of the 4 steps only the last is validated, the first with a whole detector to measure.
     Raises:
-        ValueError: the recipe names an unknown procedure.
+        ValueError: no object to learn from; or the recipe names an unknown procedure.
     """
+    check_learnable(dataset.target(index) for index in range(len(dataset)))
     procedure = detector.recipe.procedure
     if procedure not in PROCEDURES:
         raise ValueError(f"recipe: procedure {procedure!r} is none of {', '.join(PROCEDURES)}")

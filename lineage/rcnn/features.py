@@ -100,7 +100,11 @@ class FeatureCache:
 def cache_features(
     dataset: VOCDataset, proposals: list[Tensor], extract: Extract, directory: Path, *, min_pair_iou: float, label: str
 ) -> FeatureCache:
-    """Fill the cache. Shards that are there, of an interrupted run, are not computed again; damaged ones are."""
+    """Fill the cache. Shards that are there, of an interrupted run, are not computed again; damaged ones are.
+
+    Raises:
+        TrainingError: features are beyond half precision, or no numbers.
+    """
     cache = FeatureCache(directory, len(dataset), len(dataset.classes))
     with progress_bar(label, len(dataset)) as advance:
         for number, shard in enumerate(cache.shards()):
@@ -113,6 +117,7 @@ def cache_features(
                     if index not in pieces.made:
                         image, target = dataset[index]
                         made = _features_of(image, target, proposals[index], extract, cache.classes, min_pair_iou)
+                        _check_finite(made, label, dataset, index)
                         pieces.add(index, made)
                     advance(1, "")
                 save_checkpoint(shard, _joined(pieces.in_order()), {})
@@ -142,6 +147,15 @@ def _features_of(
         "pair_offsets": encode_boxes(truth[match], proposals[near]) if count else torch.zeros(0, 4),
         "pair_labels": labels[match] if count else labels,
     }
+
+
+def _check_finite(made: dict[str, Tensor], label: str, dataset: VOCDataset, index: int) -> None:
+    for name in ("features", "positives", "pair_features"):
+        if not made[name].isfinite().all():
+            raise TrainingError(
+                f"{label}: {dataset.image_path(index)}: {name.replace('_', ' ')} are not finite in half precision, in "
+                "which they are kept: the fine-tuned network has diverged; lower the learning rate"
+            )
 
 
 def _near(iou: Tensor, min_pair_iou: float) -> tuple[Tensor, Tensor]:

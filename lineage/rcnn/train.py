@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lineage.common.history import TrainingReport
+from lineage.common.inputs import check_learnable
 from lineage.common.resume import run_once
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
@@ -30,7 +31,10 @@ def train(
     Args:
         proposals: (R, 4) a picture of ``dataset``.
         work_dir: holds the feature cache and what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
+    Raises:
+        ValueError: no object to learn from.
     """
+    check_learnable(dataset.target(index) for index in range(len(dataset)))
     recipe, net = detector.recipe, detector.backbone
     tuned, resume = work_dir / "finetuned.safetensors", work_dir / "finetune.safetensors"
     history = run_once(

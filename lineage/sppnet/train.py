@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lineage.common.history import History, TrainingReport
+from lineage.common.inputs import check_learnable
 from lineage.common.kept_maps import KeptMaps, Maps
 from lineage.common.matching import label_regions
 from lineage.common.optimise import optimise
@@ -37,7 +38,10 @@ def train(
     Args:
         proposals: (R, 4) a picture of ``dataset``.
         work_dir: holds the feature cache and what a resumed run needs. Remove it when ``detector`` is kept elsewhere.
+    Raises:
+        ValueError: no object to learn from.
     """
+    check_learnable(dataset.target(index) for index in range(len(dataset)))
     recipe, tuned = detector.recipe, work_dir / "finetuned.safetensors"
     resume = work_dir / "finetune.safetensors"
     history = run_once(

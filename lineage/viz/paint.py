@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from PIL.ImageFont import FreeTypeFont
 from torch import Tensor
 
-from lineage.common.image import check_image
+from lineage.common.inputs import check_image
 from lineage.viz.lettering import bundled_font, font_file, font_of, writable
 from lineage.viz.style import check_boxes, class_style, ink
 

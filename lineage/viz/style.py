@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from lineage.common.image import check_image
+from lineage.common.inputs import check_image
 from lineage.viz.lettering import bundled_font, font_file
 
 if TYPE_CHECKING:

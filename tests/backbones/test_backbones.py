@@ -395,6 +395,17 @@ def test_an_address_without_safety_is_refused(address, message, hub):
     assert not hub.exists()
 
 
+def test_weights_that_are_no_numbers_or_no_tensors_are_refused(tmp_path):
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    state["layer1.0.conv1.weight"][0, 0] = torch.nan
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"weights: .*net\.pth: layer1\.0\.conv1\.weight has numbers that are none"):
+        build_backbone("resnet18", tmp_path / "net.pth")
+    torch.save([1, 2], tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"net\.pth is no state dict"):
+        build_backbone("resnet18", tmp_path / "net.pth")
+
+
 def test_weights_that_would_run_code_are_refused(tmp_path):
     class Evil:
         def __reduce__(self):

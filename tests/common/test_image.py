@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +8,6 @@ from lineage.common.image import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     MIN_SIDE,
-    check_image,
     detect_each,
     flip_horizontally,
     normalise,
@@ -20,32 +18,6 @@ from lineage.common.image import (
 
 NO_MEAN, NO_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 sides = st.integers(8, 120)
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (torch.full((3, 4, 4), 255.0), r"0\.\.1, got values in 255\.\.255"),
-        (torch.full((3, 4, 4), -0.5), r"0\.\.1, got values in -0\.5"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), r"torch\.uint8; divide by 255"),
-        (torch.zeros(4, 4, 3), r"\(3, H, W\), got \(4, 4, 3\)"),
-        (torch.zeros(1, 3, 4, 4), r"got \(1, 3, 4, 4\)"),
-        (torch.zeros(4, 4), r"got \(4, 4\)"),
-        (torch.zeros(3, 0, 4), r"no pixels, shape \(3, 0, 4\)"),
-        (torch.tensor([0.5, float("nan")]).expand(3, 4, 2), "nan"),
-        (np.zeros((3, 4, 4), np.float32), r"\(3, H, W\), got ndarray"),
-        (None, "got NoneType"),
-    ],
-)
-def test_the_commonest_wrong_pictures_are_refused_in_one_sentence(image, message):
-    with pytest.raises(ValueError, match=message) as caught:
-        check_image(image)
-    assert str(caught.value).startswith("image: ")
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0, -0.005, 1.005])
-def test_pictures_in_0_to_1_pass_with_room_for_interpolations_overshoot(value):
-    check_image(torch.full((3, 2, 2), value))
 
 
 def test_every_picture_of_a_list_is_checked_and_gets_its_own_proposals():

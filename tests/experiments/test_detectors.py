@@ -252,6 +252,28 @@ def test_train_mode_refuses_a_wrong_picture_too(generation):
 
 
 @every_generation
+def test_proposals_that_are_no_boxes_are_refused(generation):
+    if generation == "faster_rcnn":
+        pytest.skip("it makes its own")
+    wrong = some_boxes(5)
+    wrong[3, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"proposals\[0\]: box 3 has no area"):
+        detector_of(generation).eval()([picture()], proposals=[wrong])
+
+
+@every_generation
+def test_weights_that_are_no_numbers_are_refused_and_not_silent(generation, tmp_path):
+    detector, path = detector_of(generation), tmp_path / "detector.safetensors"
+    name = next(name for name in detector.state_dict() if name.endswith("weight"))
+    for value in (torch.nan, torch.inf):
+        weight = detector.state_dict()[name]
+        weight[(0,) * weight.dim()] = value
+        save_detector(detector, path)
+        with pytest.raises(CheckpointError, match=rf"detector\.safetensors: {name} has numbers that are none"):
+            load_detector(path)
+
+
+@every_generation
 def test_a_saved_detector_comes_back_as_it_was(generation, tmp_path):
     detector, image = detector_of(generation), picture()
     path = tmp_path / "detector.safetensors"

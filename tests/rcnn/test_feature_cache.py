@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,9 @@ class Pictures:
     def target(self, index):
         return self.targets[index]
 
+    def image_path(self, index):
+        return Path(f"{index}.jpg")
+
 
 def proposals_for(dataset):
     generator = torch.Generator().manual_seed(0)
@@ -93,6 +97,16 @@ def test_streams_every_pictures_features_overlaps_and_positives(tmp_path):
             same = target["boxes"][usable & (target["labels"] == label)]
             iou = box_iou(proposals[index], same).amax(dim=1) if len(same) else torch.zeros(21)
             np.testing.assert_allclose(picture.overlaps[:, label - 1], iou, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [1e6, float("nan")])
+def test_features_beyond_half_precision_are_refused_with_the_picture(tmp_path, value):
+    def diverged(image, boxes):
+        pooled, features = extract(image, boxes)
+        return pooled, features * (value if image.mean() > 0.15 else 1)  # from the third picture on
+
+    with pytest.raises(TrainingError, match=r"t: 2\.jpg: features are not finite in half precision.*learning rate"):
+        fill(Pictures(), tmp_path / "f", diverged)
 
 
 def test_an_interrupted_run_computes_only_what_is_missing(tmp_path, shard):
