@@ -20,6 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lineage.common.values import shown
+
 
 def _umask() -> int:
     mask = os.umask(0)
@@ -145,6 +147,8 @@ def load_checkpoint(path: str | Path, expect: dict[str, Any] | None = None) -> t
                 "it is (and could run code); python -m lineage.train makes checkpoints"
             ) from None
         raise CheckpointError(f"{path}: damaged or not a lineage checkpoint ({error})") from None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path}: its header says {shown(facts)} where facts by name are expected")
     for field, wanted in (expect or {}).items():
         found = facts.get(field)
         if json.dumps(found, sort_keys=True) != json.dumps(wanted, sort_keys=True):

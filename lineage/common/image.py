@@ -12,7 +12,7 @@ from torch import Tensor
 from lineage.common.constants import constant
 from lineage.common.inputs import check_inputs
 
-MIN_SIDE = 32  # pixels
+MIN_SIDE, LARGEST_SIDE = 32, 10_000  # pixels of what a network is given
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.common.checkpoint import write_atomically
+from lineage.common.values import from_dict
 
 LONGEST_ANSWER = 2**26  # characters; more than any notebook that is read
 csv.field_size_limit(LONGEST_ANSWER)
@@ -58,8 +59,8 @@ class Graded:
     def read(path: Path) -> Graded:
         """Raises ValueError: not a record."""
         try:
-            return Graded(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            return from_dict(Graded, json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not a record of grading ({error}); delete it and grade again") from None
 
     def write(self, path: Path) -> None:

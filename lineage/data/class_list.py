@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lineage.data.mistakes import Mistakes
+from lineage.common.text_files import read_text
+from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import class_names
 
 CLASS_LIST = "ImageSets/classes.txt"
@@ -16,6 +17,6 @@ def listed_classes(root: Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     mistakes = Mistakes(path)
-    names = class_names(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"), str(path), mistakes)
+    names = class_names(read_text(path, FormatError).rstrip("\n").split("\n"), str(path), mistakes)
     mistakes.finish()
     return names

@@ -16,10 +16,11 @@ from typing import Any
 
 from lineage.common.file_names import safe_name
 from lineage.common.progress import track
+from lineage.common.values import shown
 from lineage.data.coco_json import Category, Entry, Id, is_id, read_categories
 from lineage.data.coco_layout import FOLDER, PREFIX, Part, find_parts
 from lineage.data.findings import VOCFormatError
-from lineage.data.mistakes import Mistakes, shown
+from lineage.data.mistakes import Mistakes
 from lineage.data.pictures import read_size
 from lineage.data.records import Box, Object, Picture, Records, Source, add_decimals, box_inside, in_order
 from lineage.data.transfer import put_pictures

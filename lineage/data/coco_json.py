@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lineage.data.mistakes import FormatError, Mistakes, shown
+from lineage.common.text_files import read_json
+from lineage.common.values import shown
+from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import class_names
 
 Id = int | str
@@ -28,10 +29,7 @@ def load(file: Path) -> dict[str, Any]:
     Raises:
         FormatError: not JSON, or no ground truth.
     """
-    try:
-        document = json.loads(file.read_bytes())  # of bytes: finds UTF-16 and a byte order mark by itself
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(f"{file}: cannot be read as JSON: {error}") from None
+    document = read_json(file, FormatError)
     if isinstance(document, list):
         raise FormatError(f"{file}: is a list, as COCO results are; a ground truth has {', '.join(LISTS)}")
     if not isinstance(document, dict):

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lineage.common.file_names import PICTURE_SUFFIXES, stays_inside
+from lineage.common.values import shown
 from lineage.data.coco_json import Entry, Id, by_id, load
-from lineage.data.mistakes import FormatError, Mistakes, shown
+from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import SPLITS, is_file, split_name, split_names, unique_ids
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, in each split's folder

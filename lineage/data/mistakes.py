@@ -6,7 +6,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 SHOWN = 20  # mistakes in an error; the others are counted
 EXAMPLES = 3  # places named in a warning
@@ -79,12 +78,3 @@ def _listed(source: Path | str, found: list[str]) -> str:
         return found[0]
     lines = [f"{source}: {len(found)} mistakes" + (f", the first {SHOWN} of them:" if len(found) > SHOWN else ":")]
     return "\n  ".join([*lines, *found[:SHOWN]])
-
-
-def shown(value: Any) -> str:
-    """A wrong value for a message: as Python writes it, but not pages of it."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more than 4300 digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from lineage.common.checkpoint import write_atomically
 from lineage.common.file_names import PICTURE_SUFFIXES, composed
 from lineage.common.sampling import seeded_generator
+from lineage.common.text_files import read_text
 from lineage.data.findings import ERROR, WARNING, Finding, VOCFormatError
 from lineage.data.layout import Layout
 
@@ -70,7 +70,7 @@ def read_split(layout: Layout, split: str) -> tuple[list[str], list[Finding]]:
         return _by_folder(layout)[split], []
     if path is None:
         raise VOCFormatError(_no_such_split(layout, split))
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    lines = [line for line in read_text(path, VOCFormatError).splitlines() if line.strip()]
     if not lines:
         raise VOCFormatError(f"{path}: the split names no picture")
     names = [_name(layout, line) for line in lines]
@@ -117,20 +117,6 @@ def _no_such_split(layout: Layout, split: str) -> str:
     elif split == "test":
         hint = "; `lineage.train --split NAME` trains without one"
     return f"{layout.splits / split}.txt: no such split; there are: {', '.join(there)}{hint}"
-
-
-def read_text(path: Path) -> str:
-    """A text file in UTF-8 or, with a mark as PowerShell writes it, UTF-16.
-
-    Raises:
-        VOCFormatError: it is in neither.
-    """
-    data = path.read_bytes()
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise VOCFormatError(f"{path}: not text in UTF-8 or UTF-16: {error}") from None
 
 
 def _name(layout: Layout, line: str) -> str:

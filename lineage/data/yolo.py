@@ -13,8 +13,9 @@ import yaml
 
 from lineage.common.file_names import inside, safe_name
 from lineage.common.progress import track
+from lineage.common.values import shown
 from lineage.data.findings import VOCFormatError
-from lineage.data.mistakes import FormatError, Mistakes, shown
+from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.pictures import read_size
 from lineage.data.records import Box, Object, Picture, Records, Source, box_inside, in_order
 from lineage.data.transfer import put_pictures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from typing import Any
 import yaml
 
 from lineage.common.file_names import is_picture
-from lineage.data.mistakes import FormatError, Mistakes, shown
+from lineage.common.text_files import read_text
+from lineage.common.values import shown
+from lineage.data.mistakes import FormatError, Mistakes
 from lineage.data.records import SPLIT_NAMES, class_names, is_file, split_names
 
 CONFIGS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data")
@@ -122,17 +123,8 @@ def _keypoints(facts: Mapping[str, Any], file: Path | None, mistakes: Mistakes) 
 
 
 def read_lines(file: Path) -> list[str]:
-    """The lines of a text file in UTF-8 or, with its mark, UTF-16.
-
-    Raises:
-        FormatError: it is neither.
-    """
-    data = file.read_bytes()
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return data.decode(encoding).replace("\r\n", "\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{file}: is not text in UTF-8: {error}") from None
+    """The lines of a text file; raises FormatError where it is none."""
+    return read_text(file, FormatError).replace("\r\n", "\n").split("\n")
 
 
 def locate(written: str, bases: tuple[Path, ...]) -> Path | None:

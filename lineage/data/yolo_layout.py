@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lineage.common.file_names import PICTURE_SUFFIXES, is_picture
-from lineage.data.mistakes import Mistakes, shown
+from lineage.common.values import shown
+from lineage.data.mistakes import Mistakes
 from lineage.data.records import SPLITS, is_file, split_name, unique_ids
 from lineage.data.yolo_config import Config, find_config, locate, read_lines
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lineage.common.checkpoint import write_atomically
 from lineage.common.file_names import inside, safe_name, stays_inside
+from lineage.common.text_files import read_json, read_text
 from lineage.evaluation.coco import to_coco
 from lineage.evaluation.coco_ids import Numbering, Places, ResultFileError
 from lineage.evaluation.flat import Picture
@@ -76,7 +77,7 @@ def _comp4_name(split: str, name: str) -> str:
 
 def _comp4_lines(path: Path, split: str, pictures: Container[str]) -> Iterator[tuple[str, list[float], float]]:
     """Each line's picture, box and score."""
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(read_text(path, ResultFileError).split("\n"), start=1):
         where = f"{path}: line {number}"
         words = line.rsplit(maxsplit=5)  # from behind: a picture's name may have spaces
         if not words:
@@ -121,10 +122,7 @@ def read_coco(
     Raises:
         ResultFileError: not such a list, or an entry is not what it should be or means no picture or class here.
     """
-    try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultFileError(f"{path}: cannot be read as JSON: {error}") from None
+    entries = read_json(path, ResultFileError)
     if not isinstance(entries, list):
         raise ResultFileError(f"{path}: expected a list of results, got {type(entries).__name__}")
     places = Places(ids, classes, numbering)

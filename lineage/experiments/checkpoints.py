@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lineage.backbones import build_backbone
 from lineage.common.checkpoint import CheckpointError, check_finite, load_checkpoint, save_checkpoint
+from lineage.common.values import from_dict
 from lineage.experiments.generations import build_detector, named_recipe
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture's RGB in 0..1, a channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of its detector."""
+
+    generation: str
+    classes: tuple[str, ...]
+    backbone: str
+    preprocessing: Preprocessing
+    recipe: dict[str, Any]
+
+
+DESCRIBED = [field.name for field in dataclasses.fields(Description)]
 
 
 def save_detector(detector: Any, path: Path, **facts: Any) -> None:
     """Write a checkpoint that knows its generation, classes, backbone, preprocessing and recipe, besides ``facts``."""
-    own = {
-        "generation": detector.generation,
-        "classes": list(detector.classes),
-        "backbone": detector.backbone.name,
-        "preprocessing": {"mean": list(detector.backbone.mean), "std": list(detector.backbone.std)},
-        "recipe": dataclasses.asdict(detector.recipe),
-    }
-    save_checkpoint(path, detector.state_dict(), {**own, **facts})
+    net = detector.backbone
+    own = Description(
+        detector.generation, detector.classes, net.name, Preprocessing(net.mean, net.std),
+        dataclasses.asdict(detector.recipe),
+    )  # fmt: skip
+    save_checkpoint(path, detector.state_dict(), {**dataclasses.asdict(own), **facts})
 
 
 def load_detector(path: str | Path, **expect: Any) -> tuple[Any, dict[str, Any]]:
@@ -35,28 +56,12 @@ def load_detector(path: str | Path, **expect: Any) -> tuple[Any, dict[str, Any]]
     state, facts = load_checkpoint(path, expect)
     check_finite(state, path)
     try:
-        recipe = from_dict(type(named_recipe(facts["generation"], "quick")), facts["recipe"])
-        backbone = build_backbone(facts["backbone"])
-        backbone.mean, backbone.std = (tuple(facts["preprocessing"][name]) for name in ("mean", "std"))
-        detector = build_detector(facts["generation"], backbone, tuple(facts["classes"]), recipe)
+        own = from_dict(Description, {field: facts[field] for field in DESCRIBED if field in facts})
+        recipe = from_dict(type(named_recipe(own.generation, "quick")), own.recipe, "recipe")
+        backbone = build_backbone(own.backbone)
+        backbone.mean, backbone.std = own.preprocessing.mean, own.preprocessing.std
+        detector = build_detector(own.generation, backbone, own.classes, recipe)
         detector.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: does not describe a detector of this version ({error})") from None
     return detector, facts
-
-
-def from_dict(kind: type, fields: dict[str, Any]) -> Any:
-    """A frozen dataclass, nested ones included, from what ``dataclasses.asdict`` and JSON made of it."""
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for name, value in fields.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-            value = from_dict(typing.cast(type, hint), value)
-        values[name] = _frozen(value)
-    return kind(**values)
-
-
-def _frozen(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.common.augment import Augmentation
+from lineage.common.image import LARGEST_SIDE
 from lineage.common.optimise import Solver
+from lineage.common.values import check_between
 from lineage.selective_search.settings import ProposalSettings
 
 
@@ -29,6 +31,10 @@ class HeadSettings:
     score_threshold: float = 0.05  # test.py of the repository
     nms_iou: float = 0.3  # TEST.NMS
     max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        check_between(self, 1, LARGEST_SIDE, "shorter", "longer")
+        check_between(self, 1, 1_000_000, "rois_per_image", "max_detections")
 
 
 @dataclass(frozen=True)

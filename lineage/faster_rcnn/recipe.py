@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.common.optimise import Solver
+from lineage.common.values import check_between
 from lineage.fast_rcnn.recipe import EVENING as FAST_RCNN_EVENING
 from lineage.fast_rcnn.recipe import QUICK as FAST_RCNN_QUICK
 from lineage.fast_rcnn.recipe import HeadSettings
@@ -34,6 +35,14 @@ class RPNSettings:
     after_nms_train: int = 2_000  # section 3.3
     before_nms_test: int = 6_000
     after_nms_test: int = 300  # table 2
+
+    def __post_init__(self) -> None:
+        check_between(self, 1, 1000, "base_size", "dilation")
+        check_between(self, 1e-3, 1e4, "scales", "ratios", "sizes")
+        counts = ("before_nms_train", "after_nms_train", "before_nms_test", "after_nms_test", "anchors_per_image")
+        check_between(self, 1, 1_000_000, "channels", *counts)
+        if not (self.sizes or (self.scales and self.ratios)):
+            raise ValueError("recipe: rpn has no anchor: neither sizes, nor scales and ratios")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from lineage.common.augment import Augmentation
 from lineage.common.optimise import Solver
+from lineage.common.values import check_between
 from lineage.selective_search.settings import ProposalSettings
 
 
@@ -51,6 +52,10 @@ class Recipe:
     nms_iou: float = 0.3  # rcnn_nms.m
     max_detections: int = 100
     warp_budget: int = 2**28  # bytes of crops that exist at once
+
+    def __post_init__(self) -> None:
+        check_between(self, 0, 100, "context")
+        check_between(self, 1, 1_000_000, "crops_per_image", "max_detections")
 
 
 PAPER = Recipe(

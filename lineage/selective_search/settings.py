@@ -8,6 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lineage.common.image import LARGEST_SIDE
+from lineage.common.values import check_between
+
+MODES = ("quick", "fast", "quality")
 LONGEST = 1000  # pixels; Fast R-CNN's own cap on a picture (section 5.2). 12 megapixels as they are take half a minute
 
 
@@ -27,6 +31,13 @@ class ProposalSettings:
     width: int | None
     min_side: int
     limit: int | None
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"recipe: mode {self.mode!r} is none of {', '.join(MODES)}")
+        check_between(self, 1, LARGEST_SIDE, "width")
+        check_between(self, 0, LARGEST_SIDE, "min_side")
+        check_between(self, 1, 1_000_000, "limit")
 
     @property
     def key(self) -> str:

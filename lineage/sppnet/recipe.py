@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lineage.common.image import LARGEST_SIDE
 from lineage.common.optimise import Solver
+from lineage.common.values import check_between
 from lineage.rcnn.recipe import EVENING as RCNN_EVENING
 from lineage.rcnn.recipe import QUICK as RCNN_QUICK
 from lineage.rcnn.recipe import RegressionSettings, SVMSettings
@@ -31,6 +33,13 @@ class Recipe:
     score_threshold: float = -1.1
     nms_iou: float = 0.3  # section 4.1: "greedily suppressed with 30% threshold"
     max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        check_between(self, 1, LARGEST_SIDE, "scales", "longer", "view")
+        check_between(self, 1, 100, "levels")
+        check_between(self, 1, 1_000_000, "regions_per_image", "max_detections")
+        if not (self.scales and self.levels):
+            raise ValueError("recipe: scales and levels need one value each at least")
 
 
 PAPER = Recipe(

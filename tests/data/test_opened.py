@@ -12,6 +12,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -68,9 +69,10 @@ def test_the_limit_may_be_raised_beyond_pillows_and_processes_know_it(tmp_path, 
     path = png(tmp_path / "x.png", 200, 100, rows=100)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     monkeypatch.setenv(LIMIT, "0.019")
-    for run in (refusal, joblib.delayed(refusal)):
-        (said,) = joblib.Parallel(n_jobs=2)([run(read_image, path)]) if run is not refusal else [run(read_image, path)]
+    get_reusable_executor().shutdown()  # of an earlier test: processes keep the limit that they were started with
+    for said in (refusal(read_image, path), *joblib.Parallel(n_jobs=2)([joblib.delayed(refusal)(read_image, path)])):
         assert "200 x 100 are 0.02 megapixels, more than the limit of 0.019" in said
+    get_reusable_executor().shutdown()
     monkeypatch.setenv(LIMIT, "0.021")
     assert read_image(path).shape == (3, 100, 200)
     assert Image.MAX_IMAGE_PIXELS == 100 and not recwarn.list

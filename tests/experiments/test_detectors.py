@@ -12,7 +12,8 @@ from torch import Tensor
 from lineage.backbones import build_backbone
 from lineage.common.checkpoint import CheckpointError
 from lineage.common.stages import PHASES, Trace, trace
-from lineage.experiments.checkpoints import from_dict, load_detector, save_detector
+from lineage.common.values import from_dict
+from lineage.experiments.checkpoints import load_detector, save_detector
 from lineage.experiments.generations import GENERATIONS, RECIPES, TITLES, build_detector, named_recipe
 
 CLASSES = ("cat", "dog", "cow")
