@@ -51,9 +51,8 @@ def main(
     cache: cli.Cache = None,
 ) -> None:
     """Every finding at once, as a table. Exit code 1 if one of them would stop a training."""
-    from rich.console import Console
 
-    console = Console(stderr=as_json)
+    console = cli.new_console(stderr=as_json)
     with cli.command(console):
         from lineage.data.check import Report, check, open_splits
         from lineage.data.layout import find_layout
@@ -194,4 +193,4 @@ def _draw(report: Report, splits: dict[str, VOCDataset], out: Path, console: Con
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

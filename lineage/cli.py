@@ -42,10 +42,10 @@ Weights = Annotated[str, typer.Option(help="imagenet, none, a file or its addres
 Preprocessing = Annotated[str | None, typer.Option(help="of --weights FILE: torchvision or caffe (BGR, 0..255)")]
 RecipeName = Annotated[str, typer.Option(help="quick (minutes on a CPU), evening (hours) or paper")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 (the second GPU), or mps")]
-Proposals = Annotated[int | None, typer.Option(min=1, help="selective-search boxes a picture")]
+Proposals = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="selective-search boxes a picture")]
 Pretrain = Annotated[bool, typer.Option("--pretrain", help="pre-train tiny now, instead of with models/'s weights")]
 Procedure = Annotated[str | None, typer.Option(help="Faster R-CNN's training: joint or alternating")]
-Steps = Annotated[int | None, typer.Option(min=1, help="gradient steps instead of the recipe's")]
+Steps = Annotated[int | None, typer.Option(min=1, max=10_000_000, help="gradient steps instead of the recipe's")]
 TestEvery = Annotated[int, typer.Option(min=1, help="test on one picture in so many: a quicker look")]
 ColourJitter = Annotated[float, typer.Option(help="brightness, contrast, saturation change by up to this share")]
 ScaleJitter = Annotated[float, typer.Option(help="training pictures are resized by 1/this to this")]
@@ -63,9 +63,9 @@ MaxMegapixels = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="processes that load pictures ahead; the numbers stay the same; default: 0 on a CPU"),
+    typer.Option(min=0, max=1000, help="processes that load pictures ahead; changes no number; default: 0 on a CPU"),
 ]
-Accumulate = Annotated[int | None, typer.Option(min=1, help="minibatches a step, their gradients averaged")]
+Accumulate = Annotated[int | None, typer.Option(min=1, max=10_000, help="minibatches a step, their gradients averaged")]
 Amp = Annotated[str | None, typer.Option(help="bf16: mixed precision, where the processor or GPU has bfloat16")]
 Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained models; default $LINEAGE_CACHE")]
 
@@ -73,12 +73,27 @@ Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained mo
 # could have used. Read when torch is loaded; GNU's OpenMP alone knows it.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}  # prints a text as it is
+PLAIN: dict[str, Any] = {"soft_wrap": True}  # a line stays one, however long
 
 
 def new_app() -> typer.Typer:
     """A command without completion and without pages of traceback."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer) -> None:
+    """The command, as a program. What the terminal's encoding lacks is printed with escapes, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app()
+
+
+def new_console(stderr: bool = False) -> Console:
+    """Prints texts as they are: a class or a folder may be called "[/x]" or ":cat:"."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 @contextmanager
@@ -87,30 +102,22 @@ def command(console: Console) -> Iterator[None]:
 
     Turns what a user can cause into one message and a non-zero exit; an unexpected error keeps its traceback.
     """
-    from rich.markup import escape
+    from rich.text import Text
 
     from lineage.common.optimise import TrainingError
     from lineage.data.proposals import ProposalError
 
     keep_freed_memory()
-    _print_everything()
     _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **PLAIN)
     try:
         yield
     except (ValueError, OSError, TrainingError, ProposalError) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("error:", "red"), " ", str(error)), **PLAIN)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on from here")
         raise typer.Exit(130) from None
-
-
-def _print_everything() -> None:
-    """A class or file name that the terminal's encoding lacks is printed with escapes, and stops nothing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_log(console: Console) -> None:

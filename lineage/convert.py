@@ -29,9 +29,8 @@ def main(
     max_megapixels: cli.MaxMegapixels = None,
 ) -> None:
     """Read annotations strictly, write them in another format, and say what that format cannot say."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.data.convert import WRITERS, convert
         from lineage.data.findings import ACCEPTABLE
@@ -50,4 +49,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

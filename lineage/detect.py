@@ -69,9 +69,8 @@ def main(
     Boxes are in the pixels of the upright picture, as a viewer shows it (EXIF rotation applied). A file that cannot be
     read is named and the rest goes on; the exit code is then 1. What is in OUT is not looked at again.
     """
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.detection.found import chosen_labels
         from lineage.detection.plan import make_plan
@@ -137,4 +136,4 @@ def _quick_model(generation: str, device: str, cache: Path | None, console: Cons
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

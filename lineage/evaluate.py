@@ -39,11 +39,9 @@ def main(
     cache: cli.Cache = None,
 ) -> None:
     """VOC average precision a class (11-point and area under the curve, IoU 0.5), and COCO's AP[.5:.95]."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.data.catalogue import open_dataset
         from lineage.data.voc import UNANNOTATED
@@ -75,17 +73,17 @@ def main(
         )
         table = Table("class", "AP 11-point", "AP area", title=f"{model.name} on {data} {split}, IoU 0.5")
         for label, name in enumerate(dataset.classes, start=1):
-            table.add_row(escape(name), _percent(eleven.ap[label]), _percent(area.ap[label]))
+            table.add_row(name, _percent(eleven.ap[label]), _percent(area.ap[label]))
         table.add_section()
         table.add_row("mean", _percent(eleven.map), _percent(area.map))
         console.print(table)
         errors = analyse_errors(detections, targets, dataset.classes)
         console.print(_error_table(errors))
         coco = evaluate_coco(detections, targets, len(dataset.classes))
-        console.print("COCO: " + ", ".join(f"{name} {value:.1%}" for name, value in coco.items()), highlight=False)
+        console.print("COCO: " + ", ".join(f"{name} {value:.1%}" for name, value in coco.items()), **cli.PLAIN)
         if out is not None:
             _write(out, dataset, detections, targets, errors, split)
-            console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", highlight=False)
+            console.print(f"written: {out}/comp4_det_{split}_*.txt, coco_*.json, errors.png", **cli.PLAIN)
 
 
 def _read(results: Path, dataset: VOCDataset, data: str, ground_truth: Path | None) -> list[dict[str, Any]]:
@@ -120,7 +118,6 @@ def _detect(detector: Any, dataset: VOCDataset, cache: Path) -> list[dict[str, A
 
 
 def _error_table(errors: Any) -> Any:
-    from rich.markup import escape
     from rich.table import Table
 
     from lineage.evaluation.errors import KINDS
@@ -131,7 +128,7 @@ def _error_table(errors: Any) -> Any:
         caption="Correct; badly Located or found twice; on a Similar class, on an Other, on BackGround (Hoiem 2012)",
     )  # fmt: skip
     for name, one in errors.items():
-        table.add_row(escape(name), *(str(getattr(one, field)) for field in ("objects", *KINDS, "missed")))
+        table.add_row(name, *(str(getattr(one, field)) for field in ("objects", *KINDS, "missed")))
     return table
 
 
@@ -151,4 +148,4 @@ def _percent(value: float) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

@@ -46,7 +46,7 @@ def main(
     ] = None,
     keep: Annotated[str | None, typer.Option(help="best (default) or last, of the weights that were measured")] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard, if that is installed")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of weights, sampling and order")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="of weights, sampling and order")] = 0,
     cache: cli.Cache = None,
     explain: Annotated[bool, typer.Option("--explain", help="print the recipe with its sources, and stop")] = False,
 ) -> None:
@@ -56,9 +56,7 @@ def main(
     """
     from contextlib import nullcontext
 
-    from rich.console import Console
-
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.common.checkpoint import write_atomically
         from lineage.experiments import curves
@@ -83,10 +81,10 @@ def main(
             path = train_alone(experiment, generation, seed, console.print, listen)
         target = out or Path(f"{generation}.safetensors")
         write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
-        console.print(f"written: {target}", highlight=False)
+        console.print(f"written: {target}", **cli.PLAIN)
         written = _write_curves(path, target)
         if written:
-            console.print(f"curves: {', '.join(map(str, written))}", highlight=False)
+            console.print(f"curves: {', '.join(map(str, written))}", **cli.PLAIN)
 
 
 def _write_curves(model: Path, target: Path) -> list[Path]:
@@ -107,4 +105,4 @@ def _write_curves(model: Path, target: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

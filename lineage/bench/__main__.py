@@ -38,7 +38,7 @@ def main(
     recipe: cli.RecipeName = "quick",
     device: cli.Device = "auto",
     proposals: cli.Proposals = None,
-    seeds: Annotated[int, typer.Option(min=1, help="train each generation this often")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="train each generation this often")] = 1,
     procedure: cli.Procedure = None,
     pretraining: Annotated[bool, typer.Option(help="pre-train tiny on crops first; R-CNN's second claim")] = True,
     pretrain: cli.Pretrain = False,
@@ -58,9 +58,8 @@ def main(
     timing: Annotated[bool, typer.Option("--timing", help="no training, time alone; see --timing --help")] = False,
 ) -> None:
     """Train R-CNN, SPP-net, Fast R-CNN and Faster R-CNN on the same pictures; measure them side by side."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.bench.race import run, run_pretrained
         from lineage.bench.report import print_table, write_report
@@ -89,7 +88,7 @@ def main(
             results = run(experiment, names, list(range(seeds)), console)
         write_report(results, out)
         print_table(results, console)
-        console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", highlight=False)
+        console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", **cli.PLAIN)
 
 
 def _ablate(name: str, experiment: Any, seeds: list[int], pretrained: bool, out: Path, console: Any) -> None:
@@ -98,13 +97,13 @@ def _ablate(name: str, experiment: Any, seeds: list[int], pretrained: bool, out:
     from lineage.bench.race import setting
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, **cli.PLAIN)
 
     experiment = as_pretrained(name, experiment) if pretrained else experiment
     results = run_ablation(name, experiment, seeds, say, pretrained)
     results = {**setting(experiment, seeds), **results}
     print_ablation(results, console)
-    console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", highlight=False)
+    console.print(f"\nwritten: {', '.join(map(str, write_ablation(results, out)))}", **cli.PLAIN)
 
 
 def _with_models(names: list[str], asked: str) -> list[str]:
@@ -119,8 +118,8 @@ def bench() -> None:
     if "--timing" in sys.argv[1:]:
         from lineage.bench.timing_command import app as timing_app
 
-        timing_app()
-    app()
+        cli.run(timing_app)
+    cli.run(app)
 
 
 if __name__ == "__main__":

@@ -149,4 +149,4 @@ def _training_row(trained: Trained, detector: Any, classes: Sequence[str]) -> di
 
 
 def _speaker(console: Console) -> Say:
-    return lambda line: console.print(line, highlight=False, soft_wrap=True)
+    return lambda line: console.print(line, soft_wrap=True)

@@ -33,9 +33,8 @@ def main(
     out: Annotated[Path, typer.Option(help="folder for timing.json, .md and .png")] = Path("runs/timing"),
 ) -> None:
     """Time the generations side by side and against what the device can do at best. Nothing is trained."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.backbones import NAMES
         from lineage.bench.circumstances import circumstances
@@ -54,7 +53,7 @@ def main(
         results = {**circumstances("python -m lineage.bench", where), **found}
         print_timing(results, console)
         paths = write_timing(results, out)
-        console.print(f"\nwritten: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)
+        console.print(f"\nwritten: {', '.join(map(str, paths))}", **cli.PLAIN)
 
 
 def picture_size(text: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from lineage.common.checkpoint import to_disk
 from lineage.common.folders import tree_to_disk
 from lineage.common.progress import progress_bar
+from lineage.common.values import amount
 
 CHUNK = 2**20  # bytes
 TIMEOUT = 60.0  # seconds without a byte
@@ -99,7 +100,7 @@ def _check_room(folder: Path, needed: int) -> None:
     """For the rest of the archive and for what it unpacks to: pictures do not compress."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise DownloadError(f"{folder}: needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free")
+        raise DownloadError(f"{folder}: needs {amount(needed)}, and {amount(free)} are free")
 
 
 def file_digest(path: Path, kind: str) -> str:

@@ -101,3 +101,12 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of more than 4300 digits
         return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def amount(count: float) -> str:
+    """Bytes in a unit that fits: 6.14 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"

@@ -25,9 +25,8 @@ def release(
     out: Annotated[Path, typer.Option("--out", "-o", help="where the students' versions go")] = Path("release"),
 ) -> None:
     """Write what students get: no solutions, no hidden tests. Never edit a release: edit the source."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.course.workplace import require_nbgrader
 
@@ -53,9 +52,8 @@ def grade(
     ] = False,
 ) -> None:
     """Run and score submissions: in parallel, apart from each other, without a network, within limits."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.course.workplace import require_nbgrader
 
@@ -66,7 +64,7 @@ def grade(
         from lineage.course.sandbox import sandbox
 
         if unprotected and sandbox() is None:
-            console.print("warning: no sandbox works here: only time and memory are limited", soft_wrap=True)
+            console.print("warning: no sandbox works here: only time and memory are limited", **cli.PLAIN)
         limits = Limits(seconds, seconds_a_cell, int(memory * 2**30))
         results = grade_all(
             source, submissions, out, jobs=jobs, limits=limits, show_hidden=show_hidden, unprotected=unprotected
@@ -80,9 +78,8 @@ def report(
     graded: Annotated[Path, typer.Argument(help="the folder that grade has written")] = Path("graded"),
 ) -> None:
     """Take in the points given by hand in written.csv, and show how the class did, test by test."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.course.report import write_report
 
@@ -104,9 +101,8 @@ def bench(
     cache: cli.Cache = None,
 ) -> None:
     """Let the trained detectors run on your functions: mAP and time beside the package's own."""
-    from rich.console import Console
 
-    console = Console()
+    console = cli.new_console()
     with cli.command(console):
         from lineage.common.tables import drawn
         from lineage.course.race import functions_in, race
@@ -121,4 +117,4 @@ def bench(
 
 
 if __name__ == "__main__":
-    app()
+    cli.run(app)

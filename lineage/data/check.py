@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from lineage.common.checkpoint import write_atomically
 from lineage.common.locks import alone
 from lineage.common.progress import track
 from lineage.common.resume import Timer
+from lineage.common.workers import in_processes
 from lineage.data.annotation import Annotation, Object
 from lineage.data.catalogue import open_dataset
 from lineage.data.findings import ACCEPTABLE, ERROR, WARNING, Finding, VOCFormatError
@@ -164,10 +164,8 @@ def _reasons(paths: Sequence[Path]) -> Iterator[str | None]:
     if len(paths) < IN_PARALLEL_FROM:
         yield from map(why_unreadable, track(paths, "check pictures", len(paths)))
         return
-    from joblib import Parallel, delayed
-
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    done = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(delayed(_reasons_of)(c) for c in chunks)
+    done = in_processes(_reasons_of, ((chunk,) for chunk in chunks))
     for chunk in track(done, "check pictures", len(chunks)):
         yield from chunk
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from lineage.common.checkpoint import write_atomically
 from lineage.common.locks import alone
 from lineage.common.progress import track
+from lineage.common.workers import in_processes
 from lineage.data.pictures import contents_digest, read_image
 from lineage.data.voc import VOCDataset
 
@@ -62,15 +63,12 @@ def cached_proposals(
 def _compute_all(pairs: list[tuple[Path, Path]], propose: Propose, jobs: int) -> None:
     if not pairs:
         return
-    from joblib import Parallel, delayed
-
     # The first picture goes alone: it compiles, and the workers then find the compiled code on disk.
     first, *rest = pairs
     _compute([first], propose)
     chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)]
     work = _compute if jobs == 1 else _work  # one job runs in this very process, whose threads are not ours
-    tasks = (delayed(work)(chunk, propose) for chunk in chunks)
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    done = in_processes(work, ((chunk, propose) for chunk in chunks), jobs, ordered=False)
     for _ in track(done, "selective search", len(chunks)):
         pass
 

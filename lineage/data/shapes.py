@@ -7,7 +7,6 @@ textures that no training picture has. Figures occlude each other, leave the pic
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +19,7 @@ from torch import Tensor
 from lineage.common.folders import write_folder
 from lineage.common.locks import alone
 from lineage.common.progress import track
+from lineage.common.workers import in_processes
 from lineage.data.figures import CLASSES, TEST_PATTERNS, TRAIN_PATTERNS, Pattern, Rng, figure_mask, texture, two_colours
 
 GENERATOR_VERSION = 2  # part of the folder's name: raise it whenever the same seed and knobs draw other pictures
@@ -198,15 +198,13 @@ def write_shapes(
 
     Every picture has a random stream of its own, so the bytes depend on the seed and not on ``jobs``.
     """
-    from joblib import Parallel, delayed
-
     root = Path(root)
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     pictures = [(0, i) for i in range(trainval)] + [(1, i) for i in range(test)]
     names = [f"{'train' if split == 0 else 'test'}_{index:05d}" for split, index in pictures]
-    tasks = (delayed(_write_picture)(root, name, seed, split, index) for name, (split, index) in zip(names, pictures))
-    done = Parallel(n_jobs=jobs or os.cpu_count() or 1, return_as="generator", batch_size=8)(tasks)
+    tasks = ((root, name, seed, split, index) for name, (split, index) in zip(names, pictures))
+    done = in_processes(_write_picture, tasks, jobs)
     for _ in track(done, "draw shapes", len(pictures)):
         pass
     learn, held_out = names[:trainval], names[trainval:]
@@ -247,10 +245,8 @@ def classification_crops(count: int, size: int, seed: int, jobs: int | None = No
     Returns:
         uint8 (count, 3, size, size) RGB and int64 labels (count,) in 0..C-1. Training textures only.
     """
-    from joblib import Parallel, delayed
-
     parts = [range(start, min(start + 500, count)) for start in range(0, count, 500)]
-    drawn = Parallel(n_jobs=jobs or os.cpu_count() or 1)(delayed(_draw_crops)(part, size, seed) for part in parts)
+    drawn = in_processes(_draw_crops, ((part, size, seed) for part in parts), jobs)
     crops, labels = (np.concatenate(column) for column in zip(*drawn))
     return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
 

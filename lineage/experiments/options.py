@@ -21,9 +21,19 @@ MOST_WORKERS = 8  # without being asked for
 
 
 def default_cache() -> Path:
-    """$LINEAGE_CACHE, or "lineage" in the user's cache folder."""
-    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
-    return Path(os.environ.get("LINEAGE_CACHE") or fallback)
+    """$LINEAGE_CACHE, or "lineage" in the user's cache folder.
+
+    Raises:
+        ValueError: there is no such folder: nobody knows the user's home.
+    """
+    if own := os.environ.get("LINEAGE_CACHE"):
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
+    except RuntimeError:  # no $HOME, and a user that the system does not know
+        raise ValueError(
+            "this user has no home folder to keep data in: give --cache or $LINEAGE_CACHE a folder"
+        ) from None
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:

@@ -24,6 +24,7 @@ from lineage.common.matching import usable_objects
 from lineage.common.optimise import TrainingError
 from lineage.common.progress import progress_bar
 from lineage.common.resume import Pieces
+from lineage.common.values import amount
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors
 from lineage.rcnn.svm import LinearSVMs, PictureFeatures, train_svms
@@ -205,9 +206,9 @@ def _announce(directory: Path, needed: int, label: str) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed - written:
         raise TrainingError(
-            f"{label}: the feature cache needs {needed / 1e9:.2f} GB in {directory}, and {free / 1e9:.2f} GB are free"
+            f"{label}: the feature cache needs {amount(needed)} in {directory}, and {amount(free)} are free"
         )
-    log.info("%s: the feature cache takes %.2f GB on disk while it is needed", label, needed / 1e9)
+    log.info("%s: the feature cache takes %s on disk while it is needed", label, amount(needed))
 
 
 def fit_on_features(

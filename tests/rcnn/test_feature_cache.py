@@ -241,7 +241,7 @@ def test_svms_and_regressors_are_fitted_from_what_is_on_disk(tmp_path, caplog):
             detector, dataset, proposals_for(dataset), extract, tmp_path / "f", seed=0, label="Toy"
         )  # fmt: skip
     assert size == sum(path.stat().st_size for path in (tmp_path / "f").glob("*.safetensors")) > 0
-    assert caplog.messages == ["Toy: the feature cache takes 0.00 GB on disk while it is needed"]
+    assert caplog.messages == ["Toy: the feature cache takes 3.01 kB on disk while it is needed"]
     image, target = dataset[0]
     scores = detector.svms(extract(image, target["boxes"])[1])
     assert (scores.argmax(dim=1) == torch.tensor([0, 1])).all()
@@ -293,7 +293,7 @@ def test_a_disk_without_room_is_refused_before_the_first_picture(tmp_path, monke
     dataset = Pictures()
     few = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: few)
-    with pytest.raises(TrainingError, match=r"Toy: the feature cache needs 0\.00 GB in .*f, and 0\.00 GB are free"):
+    with pytest.raises(TrainingError, match=r"Toy: the feature cache needs 3\.01 kB in .*f, and 100 bytes are free"):
         fit_on_features(
             toy_detector(), dataset, proposals_for(dataset), extract, tmp_path / "f", seed=0, label="Toy"
         )  # fmt: skip

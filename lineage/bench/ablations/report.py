@@ -50,7 +50,7 @@ def print_ablation(results: dict[str, Any], console: Console) -> None:
     """The table and its footnotes."""
     console.print(drawn(ablation_table(results)))
     for line in footnotes(results):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
 
 def ablation_markdown(results: dict[str, Any]) -> str:
