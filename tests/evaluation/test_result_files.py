@@ -60,6 +60,13 @@ def test_no_class_and_no_split_leads_out_of_the_folder(tmp_path):
     assert read_comp4(folder, ["a"], ("/../../x",), "../../val")[0]["scores"].tolist() == [1]
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    write_comp4([], [], CLASSES, tmp_path, "test")
+    (tmp_path / "comp4_det_test_dog.txt").write_bytes(b"000001 0.5 1 1 2 \xff\n")
+    with pytest.raises(ResultFileError, match=r"comp4_det_test_dog\.txt: not text in UTF-8 or UTF-16: .* position 17"):
+        read_comp4(tmp_path, IDS, CLASSES, "test")
+
+
 @pytest.mark.parametrize("number", ["3.4028235e38", "1e300", "-1e12", "nan", "inf"])
 def test_a_number_beyond_all_pictures_is_refused(tmp_path, number):
     write_comp4([], [], CLASSES, tmp_path, "test")
