@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ Cache = Annotated[Path | None, typer.Option(help="data, proposals and trained mo
 # could have used. Read when torch is loaded; GNU's OpenMP alone knows it.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+SECONDS_FOR_THE_FIRST = 5.0
 PLAIN: dict[str, Any] = {"soft_wrap": True}  # a line stays one, however long
 
 
@@ -90,29 +92,39 @@ def run(app: typer.Typer) -> None:
 
 
 def new_console(stderr: bool = False) -> Console:
-    """Prints texts as they are: a class or a folder may be called "[/x]" or ":cat:"."""
+    """Prints texts as they are: a class may be called "[/x]" or ":cat:". Of several processes the first one prints."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 @contextmanager
-def command(console: Console) -> Iterator[None]:
+def command(console: Console, shares: bool = False) -> Iterator[None]:
     """What every command runs in.
 
     Turns what a user can cause into one message and a non-zero exit; an unexpected error keeps its traceback.
+
+    Args:
+        shares: torchrun may start several processes of it, which share the work out.
     """
     from rich.text import Text
 
     from lineage.common.optimise import TrainingError
+    from lineage.common.together import START, together
     from lineage.data.proposals import ProposalError
 
     keep_freed_memory()
     _print_log(console)
     warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", **PLAIN)
     try:
-        yield
+        if START[1] > 1 and not shares:
+            raise ValueError("this command is one process's work: start it without torchrun")
+        with together():
+            yield
     except (ValueError, OSError, TrainingError, ProposalError) as error:
+        if console.quiet:  # most likely the first says the same, and torchrun ends the others then
+            time.sleep(SECONDS_FOR_THE_FIRST)
+            print(f"process {START[0]} of {START[1]}: error: {error}", file=sys.stderr)
         console.print(Text.assemble(("error:", "red"), " ", str(error)), **PLAIN)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -42,7 +42,8 @@ def main(
     from rich.table import Table
 
     console = cli.new_console()
-    with cli.command(console):
+    with cli.command(console, shares=True):
+        from lineage.common.together import is_first
         from lineage.data.catalogue import open_dataset
         from lineage.data.voc import UNANNOTATED
         from lineage.evaluation.coco import evaluate_coco
@@ -67,6 +68,8 @@ def main(
             detections = _read(model, dataset, data, ground_truth)
         else:
             detections = _detect(detector.to(where), dataset, cache)
+        if not is_first():
+            return
         targets = [dataset.target(i) for i in range(len(dataset))]
         eleven, area = (
             evaluate_voc(detections, targets, len(dataset.classes), use_11_point=points) for points in (True, False)

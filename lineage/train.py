@@ -57,8 +57,9 @@ def main(
     from contextlib import nullcontext
 
     console = cli.new_console()
-    with cli.command(console):
+    with cli.command(console, shares=True):
         from lineage.common.checkpoint import write_atomically
+        from lineage.common.together import is_first
         from lineage.experiments import curves
         from lineage.experiments.explain import recipe_table
         from lineage.experiments.generations import GENERATIONS
@@ -77,8 +78,10 @@ def main(
         if explain:
             console.print(recipe_table(generation, recipe))
             return
-        with curves.tensorboard(tensorboard) if tensorboard else nullcontext() as listen:
+        with curves.tensorboard(tensorboard) if tensorboard and is_first() else nullcontext() as listen:
             path = train_alone(experiment, generation, seed, console.print, listen)
+        if not is_first():
+            return
         target = out or Path(f"{generation}.safetensors")
         write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
         console.print(f"written: {target}", **cli.PLAIN)

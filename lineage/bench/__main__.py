@@ -60,9 +60,10 @@ def main(
     """Train R-CNN, SPP-net, Fast R-CNN and Faster R-CNN on the same pictures; measure them side by side."""
 
     console = cli.new_console()
-    with cli.command(console):
+    with cli.command(console, shares=True):
         from lineage.bench.race import run, run_pretrained
         from lineage.bench.report import print_table, write_report
+        from lineage.common.together import is_alone, is_first
         from lineage.experiments.options import chosen_generations, make_experiment, one_of
 
         assert not timing, "bench() hands --timing over"
@@ -79,6 +80,8 @@ def main(
             workers=workers, cache=cache, test_every=test_every, **fields,
         )  # fmt: skip
         if ablation is not None:
+            if not is_alone():
+                raise ValueError("--ablation: is one process's work: start it without torchrun")
             name = one_of("--ablation", ablation, ABLATION_NAMES)
             _ablate(name, experiment, list(range(seeds)), pretrained, out, console)
             return
@@ -86,6 +89,8 @@ def main(
             results = run_pretrained(experiment, _with_models(names, generations), console)
         else:
             results = run(experiment, names, list(range(seeds)), console)
+        if not is_first():
+            return
         write_report(results, out)
         print_table(results, console)
         console.print(f"\nwritten: {out}/results.json, report.md, lineage.png", **cli.PLAIN)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lineage.bench.accuracy import add_accuracy, differences
 from lineage.bench.circumstances import circumstances
 from lineage.bench.measure import add_speedups, measure
+from lineage.common.together import is_first
 from lineage.experiments.checking import checked, checked_datasets
 from lineage.experiments.checkpoints import load_detector
 from lineage.experiments.detections import Detections, evaluate_detector
@@ -51,7 +52,7 @@ def run(experiment: Experiment, generations: list[str], seeds: list[int], consol
         rows[name] = _training_row(trained, first_seed[name][0], train.classes)
         say(f"{generation_of(name).title}: mAP " + ", ".join(f"{value:.3f}" for value in rows[name]["map_values"]))
     results = {**setting(experiment, seeds), "dataset": dataset_facts(train, test), "generations": rows}
-    return _measured(results, first_seed, test, experiment)
+    return _measured(results, first_seed, test, experiment) if is_first() else results
 
 
 def run_pretrained(experiment: Experiment, generations: list[str], console: Console) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def run_pretrained(experiment: Experiment, generations: list[str], console: Cons
         },
         "generations": rows,
     }  # fmt: skip
-    return _measured(results, detectors, test, experiment)
+    return _measured(results, detectors, test, experiment) if is_first() else results
 
 
 def setting(experiment: Experiment, seeds: list[int]) -> dict[str, Any]:

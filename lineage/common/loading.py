@@ -1,7 +1,7 @@
 """The minibatches of the next steps, loaded and augmented by worker processes while the network learns from this one.
 
-What a step sees depends on (seed, step) only, so it does not matter which process loads it, or how far ahead: the
-numbers are the same to the bit for any number of workers. The generator goes along with the minibatches, and the losses
+What a minibatch sees depends on (seed, step, its number) only, so it does not matter which process loads it, or how far
+ahead: the numbers are the same to the bit for any number of workers. Its generator goes along with it, and the losses
 draw on where loading stopped. Loading runs on one thread wherever it runs, because torch's resizing and its means
 differ in the last bit with the number of threads.
 """
@@ -52,10 +52,10 @@ def only_indices(*, indices: list[int], generator: torch.Generator) -> list[int]
 
 
 class Loaded(NamedTuple):
-    """What one step learns from."""
+    """What this process learns from in one step."""
 
     minibatches: list[Any]  # as ``load`` made them
-    generator: torch.Generator  # the losses draw on from here
+    generators: list[torch.Generator]  # of each: the losses draw on from here
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Steps:
     """Which pictures each step of a training sees.
 
     Attributes:
-        images: pictures of the training set. images_per_minibatch, minibatches: what a step takes.
+        images: pictures of the training set. images_per_minibatch, minibatches: what a step takes, of all processes.
+        own: the numbers of the minibatches that this process loads; None: all.
     """
 
     load: Load
@@ -71,17 +72,19 @@ class Steps:
     images_per_minibatch: int
     minibatches: int
     seed: int
+    own: range | None = None
 
     def __getitem__(self, step: int) -> Loaded:
         size = self.images_per_minibatch
         chosen = images_of_step(self.images, size * self.minibatches, self.seed, step)
-        generator = seeded_generator(self.seed, 1, step)
+        own = range(self.minibatches) if self.own is None else self.own
+        generators = [seeded_generator(self.seed, 1, step, *([number] if number else [])) for number in own]
         with _one_thread():
             parts = [
-                self.load(indices=chosen[start : start + size], generator=generator)
-                for start in range(0, len(chosen), size)
+                self.load(indices=chosen[number * size : (number + 1) * size], generator=generator)
+                for number, generator in zip(own, generators)
             ]
-        return Loaded(parts, generator)
+        return Loaded(parts, generators)
 
 
 def images_of_step(num_images: int, images_per_step: int, seed: int, step: int) -> list[int]:
@@ -158,7 +161,7 @@ class _Parcel(NamedTuple):
     """A step on its way from a worker."""
 
     minibatches: list[Any]
-    state: np.ndarray  # of the generator
+    states: list[np.ndarray]  # of the generators
     warned: list[tuple[Any, type[Warning], str, int]]
     error: Exception | None
     trace: str
@@ -174,15 +177,14 @@ class _Sent(Dataset):
         self.steps = steps
 
     def __getitem__(self, step: int) -> _Parcel:
-        nothing = np.empty(0, np.uint8)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")  # who is told, and how often, the process that asked decides
             try:
                 loaded = self.steps[step]
-                parts, state = _changed(loaded.minibatches, Tensor, _packed), loaded.generator.get_state()
-                found = _Parcel(parts, state.numpy(), [], None, "")
+                states = [generator.get_state().numpy() for generator in loaded.generators]
+                found = _Parcel(_changed(loaded.minibatches, Tensor, _packed), states, [], None, "")
             except Exception as error:
-                found = _Parcel([], nothing, [], _picklable(error), traceback.format_exc())
+                found = _Parcel([], [], [], _picklable(error), traceback.format_exc())
         warned = [(str(one.message), one.category, one.filename, one.lineno) for one in caught]
         return found._replace(warned=warned)
 
@@ -194,9 +196,14 @@ def _opened(parcels: Iterator[_Parcel]) -> Iterator[Loaded]:
             warnings.warn_explicit(message, category, file, line, registry=shown)
         if parcel.error is not None:
             raise parcel.error from RuntimeError(f"in a process that loads pictures:\n{parcel.trace}")
-        generator = torch.Generator()
-        generator.set_state(torch.from_numpy(parcel.state))
-        yield Loaded(_changed(parcel.minibatches, np.ndarray, torch.from_numpy), generator)
+        generators = [_generator_at(state) for state in parcel.states]
+        yield Loaded(_changed(parcel.minibatches, np.ndarray, torch.from_numpy), generators)
+
+
+def _generator_at(state: np.ndarray) -> torch.Generator:
+    generator = torch.Generator()
+    generator.set_state(torch.from_numpy(state))
+    return generator
 
 
 def _start_worker(prepare: Callable[[], None] | None, _: int) -> None:

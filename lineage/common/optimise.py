@@ -19,6 +19,7 @@ from lineage.common.precision import mixed
 from lineage.common.progress import progress_bar
 from lineage.common.resume import Timer, forget_all_but, load_best, restore_state, save_best, save_state
 from lineage.common.running import PLAINLY, Running, Validation
+from lineage.common.together import barrier, is_first, rank, summed, world
 
 LossesOf = Callable[[Any, torch.Generator], dict[str, Tensor]]  # of what ``load`` made of a minibatch
 
@@ -40,11 +41,9 @@ class Solver:
         bias_rate: biases learn at this multiple and, where it is not 1, without weight decay (Caffe's habit).
         clip: largest gradient norm, or None.
         accumulate: minibatches a step, whose gradients are averaged: in the memory of one the step of a minibatch
-            ``accumulate`` times as large. The same step up to rounding where a loss is a mean over pictures, or over
-            regions of which every picture gives as many. Where one gives fewer than the recipe asks for, its regions
-            weigh more than in the large minibatch's mean. What is drawn from several pictures together, or from one
-            after all had something else drawn, is drawn otherwise: R-CNN's crops, the RoIs of Faster R-CNN's joint
-            training.
+            ``accumulate`` times as large, but for what is drawn: each minibatch draws for itself. The same step up to
+            rounding where a loss is a mean over pictures, or over regions of which every picture gives as many. Several
+            processes (:mod:`lineage.common.together`) share them out: the same step up to rounding.
         amp: "bf16": convolutions and matrix products in bfloat16, with float32 weights; None: all in float32. Boxes,
             their targets and the losses are float32 either way.
     """
@@ -122,10 +121,16 @@ def optimise(
             forgets it (:func:`~lineage.common.resume.forget`).
         running: the validation needs ``resume``, to keep the best weights beside it.
     Raises:
-        TrainingError: no pictures, the loss became NaN or infinite, or a process that loads pictures died.
+        TrainingError: no pictures, fewer minibatches a step than processes, the loss became NaN or infinite, or a
+            process that loads pictures died.
     """
     if num_images == 0:
         raise TrainingError(f"{label}: the training split has no picture")
+    if world() > solver.accumulate:
+        raise TrainingError(
+            f"{label}: {world()} processes share a step's minibatches, and there are {solver.accumulate}: --accumulate "
+            f"{world()} makes them, of as many pictures each"
+        )
     optimiser = make_optimiser(modules, solver)
     keep_best = running.validation is not None and running.validation.keep_best
     history = restore_state(resume, modules, optimiser, best_wanted=keep_best) if resume else None
@@ -133,7 +138,11 @@ def optimise(
         history = History(label, [solver.learning_rate * solver.rate(step) for step in range(solver.steps)])
     on_gpu = optimiser.param_groups[0]["params"][0].device.type == "cuda"
     ahead = loaded_ahead(
-        Steps(load, num_images, solver.images_per_step, solver.accumulate, seed), range(history.done, solver.steps),
+        Steps(
+            load, num_images, solver.images_per_step, solver.accumulate, seed,
+            range(rank(), solver.accumulate, world()),
+        ),
+        range(history.done, solver.steps),
         running.workers, prepare_worker=running.prepare_worker, pin=on_gpu,
     )  # fmt: skip
     try:
@@ -142,13 +151,14 @@ def optimise(
             try:
                 _take_steps(modules, losses_of, solver, optimiser, history, loaded, resume, running, advance)
             except KeyboardInterrupt:
-                if resume:
+                if resume and is_first():
                     save_state(resume, modules, optimiser, history)
                 raise
     except WorkerDied as error:
         raise TrainingError(f"{label}: step {history.done}: {error}") from error
     if keep_best:
         assert resume is not None and history.best is not None
+        barrier()  # the first has written them
         load_best(resume, modules, history.best)
         history.kept = history.best
     return history
@@ -168,7 +178,7 @@ def _take_steps(
     """The steps that are still to come."""
 
     def save() -> None:
-        if resume:
+        if resume and is_first():
             save_state(resume, modules, optimiser, history)
             forget_all_but(resume, history.best)
         timer.restart()
@@ -204,31 +214,48 @@ def _step(
     loaded: Loaded,
 ) -> dict[str, float]:
     """One step of the weights, and in the history; each loss, averaged over the step's minibatches."""
-    step, count = history.done, len(loaded.minibatches)
+    step = history.done
     for group in optimiser.param_groups:
         group["lr"] = solver.learning_rate * solver.rate(step) * group["scale"]
-    sums: dict[str, float] = {}
-    for number, batch in enumerate(loaded.minibatches):
-        with mixed(solver.amp, optimiser.param_groups[0]["params"][0].device):
-            losses = losses_of(batch, loaded.generator)
-        values = torch.stack(list(losses.values()))
-        for name, value in zip(losses, values.tolist()):  # the one moment at which a GPU is waited for
-            sums[name] = sums.get(name, 0.0) + value / count
-        if not all(map(math.isfinite, sums.values())):
-            parts = ", ".join(f"{name} {value:g}" for name, value in sums.items())
-            message = f"step {step}: the loss is not finite ({parts}); lower the learning rate"
-            raise TrainingError(f"{history.label}: {message}")
+    device = optimiser.param_groups[0]["params"][0].device
+    total, names = torch.zeros(()), list[str]()
+    for number, (batch, generator) in enumerate(zip(loaded.minibatches, loaded.generators)):
+        with mixed(solver.amp, device):
+            losses = losses_of(batch, generator)
+        names, values = [*losses], torch.stack(list(losses.values())) / solver.accumulate  # (L,)
+        total = total + values.detach().double().cpu()  # the one moment at which a GPU is waited for
         if number == 0:
             optimiser.zero_grad(set_to_none=True)
-        (values.sum() / count).backward()
+        if torch.isfinite(total).all():
+            values.sum().backward()
+    summed([total])
+    sums = dict(zip(names, total.tolist()))
+    if not all(map(math.isfinite, sums.values())):
+        parts = ", ".join(f"{name} {value:g}" for name, value in sums.items())
+        message = f"step {step}: the loss is not finite ({parts}); lower the learning rate"
+        raise TrainingError(f"{history.label}: {message}")
+    # A layer that was frozen since may have kept a gradient.
+    learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+    _sum_gradients(learning)
     if solver.clip is not None:
-        # A layer that was frozen since may have kept a gradient.
-        learning = [p for module in modules for p in module.parameters() if p.requires_grad]
         nn.utils.clip_grad_norm_(learning, solver.clip)
     with uninterrupted():  # or a run that goes on would take half of a step, or all of it, twice
         optimiser.step()
         history.add(sums)
     return sums
+
+
+def _sum_gradients(parameters: list[nn.Parameter]) -> None:
+    """Over the processes. What has a gradient in one has one in all: none of what a process does not use is zero."""
+    if world() == 1:
+        return
+    used = torch.tensor([float(p.grad is not None) for p in parameters])
+    summed([used])
+    learnt = [p for p, users in zip(parameters, used.tolist()) if users]
+    for p in learnt:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+    summed([p.grad for p in learnt if p.grad is not None])
 
 
 def _validate(modules: list[nn.Module], history: History, validation: Validation, resume: Path | None) -> None:
@@ -237,6 +264,7 @@ def _validate(modules: list[nn.Module], history: History, validation: Validation
     value = validation.measure()
     if validation.keep_best and (history.best is None or value > history.validation[history.best]):
         assert resume is not None, "the best weights are kept beside the state that a training is resumed from"
-        save_best(resume, modules, done)
+        if is_first():
+            save_best(resume, modules, done)
     history.validation[done] = value  # not before what it is the mAP of is safe
     history.validation_seconds += time.perf_counter() - start

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from lineage.common.together import started_first
+
 if TYPE_CHECKING:
     from rich.progress import Progress
+
 
 Item = TypeVar("Item")
 _drawn: list[Progress] = []  # the display that is on the terminal
@@ -48,7 +51,7 @@ def _display() -> Iterator[Progress]:
         TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
     )  # fmt: skip
     bar = Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty() or not started_first(),
         redirect_stdout=sys.stdout.isatty(),  # above the bar; but into a file what is meant for the file
     )  # fmt: skip
     with bar:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from lineage.common.checkpoint import CheckpointError, is_intact, load_checkpoint, save_checkpoint
 from lineage.common.history import History
+from lineage.common.progress import progress_bar
+from lineage.common.together import as_the_first, gathered, is_first, own_share
 
 SAVE_EVERY_SECONDS = 60.0
 
@@ -54,17 +56,37 @@ def run_once(done: Path, module: nn.Module, run: Callable[[], History], resume: 
     Args:
         resume: where ``run`` keeps its state; of no use once its result is kept.
     """
-    found = kept(done)
+    found = kept(done) if as_the_first(done.exists) else None
     if found:
         state, facts = found
         _load_modules([module], state)
         history = History.of(state, facts)
     else:
         history = run()
-        save_checkpoint(done, {**_modules_state([module]), **history.tensors()}, history.facts())
-    if resume:
+        if is_first():
+            save_checkpoint(done, {**_modules_state([module]), **history.tensors()}, history.facts())
+    if resume and is_first():
         forget(resume)
     return history
+
+
+def make_pieces(folder: Path | None, count: int, make: Callable[[int], Item], label: str) -> list[Item]:
+    """What ``make(number)`` makes of each picture 0..count - 1, in order; kept as :class:`Pieces` keeps it.
+
+    Several processes share out what is not there yet, and each has all of it in the end.
+    """
+    pieces = Pieces(folder if is_first() else None)
+    pieces.made = as_the_first(lambda: pieces.made)
+    pieces.folder = folder
+    own = own_share([number for number in range(count) if number not in pieces.made])
+    with progress_bar(label, len(own)) as advance:
+        for number in own:
+            pieces.add(number, make(number))
+            advance(1, "")
+    pieces.save()
+    for part in gathered({number: pieces.made[number] for number in own}):
+        pieces.made |= part
+    return pieces.in_order()
 
 
 class Pieces:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 from lineage.common.checkpoint import write_atomically
 from lineage.common.locks import alone
 from lineage.common.progress import track
+from lineage.common.together import as_the_first, barrier, is_first, own_cores, own_share
 from lineage.common.workers import in_processes
 from lineage.data.pictures import contents_digest, read_image
 from lineage.data.voc import VOCDataset
@@ -47,17 +48,26 @@ def cached_proposals(
     pictures = [dataset.image_path(i) for i in range(len(dataset))]
     files = [folder / f"{path.stem}-{contents_digest(path)}.npy" for path in pictures]
     found = [_read(file) for file in files]
-    if any(boxes is None for boxes in found):
-        with alone(folder):
-            found = [_read(file) if boxes is None else boxes for file, boxes in zip(files, found)]
-            missing = [i for i, boxes in enumerate(found) if boxes is None]  # what no other process has made meanwhile
-            for i in missing:
-                if files[i].exists():
-                    warnings.warn(f"{files[i]}: damaged; it is computed again", stacklevel=2)
-            _compute_all([(pictures[i], files[i]) for i in missing], propose, jobs or os.cpu_count() or 1)
-            for i in missing:
-                found[i] = _read(files[i])
-    return [torch.from_numpy(boxes) for boxes in found]
+    if as_the_first(lambda: any(boxes is None for boxes in found)):
+        with alone(folder) if is_first() else nullcontext():
+            missing = as_the_first(lambda: _missing(files, found))
+            own = [(pictures[i], files[i]) for i in own_share(missing)]
+            _compute_all(own, propose, jobs or own_cores())
+            barrier()
+    again = [_read(file) if boxes is None else boxes for file, boxes in zip(files, found)]
+    lost = [file for file, boxes in zip(files, again) if boxes is None]
+    if lost:
+        raise ProposalError(f"{lost[0]}: was written, and cannot be read")
+    return [torch.from_numpy(boxes) for boxes in again]
+
+
+def _missing(files: list[Path], found: list[np.ndarray | None]) -> list[int]:
+    """Numbers of the pictures whose boxes no other run has made since they were looked for."""
+    missing = [i for i, boxes in enumerate(found) if boxes is None and _read(files[i]) is None]
+    for i in missing:
+        if files[i].exists():
+            warnings.warn(f"{files[i]}: damaged; it is computed again", stacklevel=3)
+    return missing
 
 
 def _compute_all(pairs: list[tuple[Path, Path]], propose: Propose, jobs: int) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lineage.common.locks import alone
-from lineage.common.progress import progress_bar
-from lineage.common.resume import Pieces
+from lineage.common.resume import Pieces, make_pieces
+from lineage.common.together import as_the_first, is_first
 from lineage.data.voc import VOCDataset
 from lineage.evaluation.voc import VOCResult, evaluate_voc
 from lineage.experiments.keys import code_digest, data_digest, digest_of, proposals_digest, state_digest
@@ -39,27 +39,18 @@ def detect_all(
         cache: detections are kept there, and found again by an equal detector.
     """
     folder = None if cache is None else cache / "detections" / detections_key(detector, dataset, proposals)
-    pieces = Pieces(folder)
-    if len(pieces.made) < len(dataset):
-        with alone(folder) if folder else nullcontext():
-            pieces = Pieces(folder)  # another process may have made some meanwhile
-            _detect_rest(detector, dataset, proposals, label, pieces)
-    return [{name: found[name] for name in FIELDS} for found in pieces.in_order()]  # a file has an order of its own
-
-
-def _detect_rest(
-    detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None, label: str, pieces: Pieces
-) -> None:
     device = next(detector.parameters()).device
-    with progress_bar(label, len(dataset)) as advance:
-        for index in range(len(dataset)):
-            if index not in pieces.made:
-                image, _ = dataset[index]
-                given = None if proposals is None else [proposals[index].to(device)]
-                (found,) = detector([image.to(device)], proposals=given)
-                pieces.add(index, {name: tensor.cpu() for name, tensor in found.items()})
-            advance(1, "")
-    pieces.save()
+
+    def detect(index: int) -> dict[str, Tensor]:
+        image, _ = dataset[index]
+        given = None if proposals is None else [proposals[index].to(device)]
+        (found,) = detector([image.to(device)], proposals=given)
+        return {name: tensor.cpu() for name, tensor in found.items()}
+
+    complete = as_the_first(lambda: len(Pieces(folder).made) == len(dataset))
+    with nullcontext() if folder is None or complete or not is_first() else alone(folder):
+        made = make_pieces(folder, len(dataset), detect, label)  # another run may have made some meanwhile
+    return [{name: found[name] for name in FIELDS} for found in made]  # a file has an order of its own
 
 
 def detections_key(detector: Any, dataset: VOCDataset, proposals: list[Tensor] | None) -> str:

@@ -11,6 +11,7 @@ from lineage.backbones import Backbone, build_backbone, module_of
 from lineage.backbones.pretrain import SOLVER, pretrain
 from lineage.common.checkpoint import load_checkpoint, save_checkpoint
 from lineage.common.optimise import Solver
+from lineage.common.together import made_by_first
 from lineage.data.shapes import classification_crops
 from lineage.experiments.experiment import Experiment, Say
 from lineage.experiments.keys import code_digest, digest_of, name_or_contents
@@ -71,7 +72,7 @@ def pretrained_backbone(experiment: Experiment, seed: int, say: Say) -> tuple[Ba
         say(f"pre-train tiny, seed {seed}: {accuracy:.1%} of held-out crops named right ({found['seconds']:.1f} s)")
 
     if not supplied:
-        find_or_make(path, make)
+        made_by_first(lambda: find_or_make(path, make))
     state, facts = load_checkpoint(path)
     backbone.load_state_dict(state)
     return backbone, _told(facts, supplied is not None)

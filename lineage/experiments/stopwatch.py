@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lineage.common.checkpoint import write_atomically
+from lineage.common.together import is_first
 
 
 @contextlib.contextmanager
@@ -25,6 +26,8 @@ def stopwatch(kept: Path) -> Iterator[Callable[[], float]]:
         return before + time.perf_counter() - start
 
     def keep(since: float | None) -> None:
+        if not is_first():
+            return
         text = json.dumps({"seconds": seconds_so_far(), "since": since})
         write_atomically(kept, lambda path: path.write_text(text, encoding="utf-8"))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from lineage.backbones import module_of
 from lineage.common.checkpoint import load_checkpoint
 from lineage.common.running import Listen, Running
+from lineage.common.together import is_first
 from lineage.data.decoded import share_memory
 from lineage.data.proposals import cached_proposals
 from lineage.data.voc import VOCDataset
@@ -115,8 +116,9 @@ def train_or_find(
             "train_seconds": seconds, "pretraining": pretraining,
             **report.facts(),
         }  # fmt: skip
-        write_curves(report.histories, curves_file(path))
-        save_detector(detector, path, **facts)
+        if is_first():
+            write_curves(report.histories, curves_file(path))
+            save_detector(detector, path, **facts)
         say(f"{generation_of(generation).title}, seed {seed}: {_summary(facts, experiment.workers)}")
 
     find_or_make(path, make)

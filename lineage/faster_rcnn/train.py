@@ -12,8 +12,7 @@ from torch import Tensor
 from lineage.common.history import History, TrainingReport
 from lineage.common.inputs import check_learnable
 from lineage.common.optimise import optimise
-from lineage.common.progress import track
-from lineage.common.resume import Pieces, run_once
+from lineage.common.resume import make_pieces, run_once
 from lineage.common.running import PLAINLY, Running
 from lineage.data.voc import VOCDataset
 from lineage.fast_rcnn.convolutions import Convolutions
@@ -153,14 +152,13 @@ def _train_head(
 def propose_all(detector: FasterRCNN, dataset: VOCDataset, folder: Path | None = None) -> list[Tensor]:
     """The RPN's training-time proposals (R, 4) for every picture; kept in ``folder`` for a run that is resumed."""
     device = next(detector.parameters()).device
-    pieces = Pieces(folder)
-    rest = [index for index in range(len(dataset)) if index not in pieces.made]
-    for index in track(rest, "Faster R-CNN: proposals", len(rest)):
+
+    def propose(index: int) -> dict[str, Tensor]:
         features, frame = detector.convolve(dataset[index][0].to(device))
         scores, offsets = detector.rpn(features)
         boxes, _ = select_proposals(
             scores[0], offsets[0], detector.rpn.anchors(features), frame.size, detector.recipe.rpn, training=True
         )
-        pieces.add(index, {"boxes": frame.boxes_out(boxes).cpu().clone()})
-    pieces.save()
-    return [item["boxes"] for item in pieces.in_order()]
+        return {"boxes": frame.boxes_out(boxes).cpu().clone()}
+
+    return [item["boxes"] for item in make_pieces(folder, len(dataset), propose, "Faster R-CNN: proposals")]

@@ -13,6 +13,7 @@ from lineage.common.boxes import decode_boxes
 from lineage.common.checkpoint import save_checkpoint
 from lineage.common.linear import linear
 from lineage.common.resume import Timer, kept
+from lineage.common.together import own_share, summed
 
 
 class BoxRegressors(nn.Module):
@@ -56,14 +57,16 @@ def fit_box_regressors(
         features: D.
         ridge: lambda. whitening: added to the eigenvalues of the offsets' covariance.
         feature_norm: the features are scaled to this mean norm, as for the SVMs.
-        resume: where the classes that are fitted are kept, once a minute and at the end.
+        resume: where the classes that are fitted are kept, once a minute and at the end. Several processes share the
+            classes out, and each keeps its own.
     """
     regressors = BoxRegressors(features, num_classes)
-    fitted = 0
+    own, fitted = own_share(range(num_classes)), 0
     if resume and (found := kept(resume)):
         regressors.load_state_dict(found[0])
         fitted = found[1]["fitted"]
         if fitted == num_classes:
+            summed([regressors.weight, regressors.bias])
             return regressors
     total, count = 0.0, [0] * num_classes
     for c in range(num_classes):
@@ -73,13 +76,14 @@ def fit_box_regressors(
     if total > 0:
         regressors.scale.fill_(feature_norm / (total / sum(count)))
     timer = Timer()
-    for c in range(fitted, num_classes):
+    for c in (c for c in own if c >= fitted):
         if count[c]:
             scaled = functools.partial(_scaled, pairs, c + 1, regressors.scale)
             regressors.weight[:, c], regressors.bias[c] = fit_ridge(scaled, ridge, whitening)
-        if resume and (timer.due or c == num_classes - 1):
-            save_checkpoint(resume, regressors.state_dict(), {"fitted": c + 1})
+        if resume and (timer.due or c == own[-1]):
+            save_checkpoint(resume, regressors.state_dict(), {"fitted": num_classes if c == own[-1] else c + 1})
             timer.restart()
+    summed([regressors.weight, regressors.bias])  # what another fits is 0 here
     return regressors
 
 

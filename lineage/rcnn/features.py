@@ -24,6 +24,7 @@ from lineage.common.matching import usable_objects
 from lineage.common.optimise import TrainingError
 from lineage.common.progress import progress_bar
 from lineage.common.resume import Pieces
+from lineage.common.together import barrier, own_share, rank, world
 from lineage.common.values import amount
 from lineage.data.voc import VOCDataset
 from lineage.rcnn.box_regression import BoxRegressors, fit_box_regressors
@@ -107,8 +108,9 @@ def cache_features(
         TrainingError: features are beyond half precision, or no numbers.
     """
     cache = FeatureCache(directory, len(dataset), len(dataset.classes))
-    with progress_bar(label, len(dataset)) as advance:
-        for number, shard in enumerate(cache.shards()):
+    shards = list(enumerate(cache.shards()))
+    with progress_bar(label, len(dataset) // world()) as advance:
+        for number, shard in own_share(shards):
             pictures = range(number * SHARD, min((number + 1) * SHARD, len(dataset)))
             if shard.exists() and not cache.is_checked(shard):
                 warnings.warn(f"{shard}: damaged; it is computed again", stacklevel=2)
@@ -125,6 +127,7 @@ def cache_features(
                 shutil.rmtree(shard.with_suffix(""), ignore_errors=True)
             else:
                 advance(len(pictures), "")
+    barrier()
     return cache
 
 
@@ -242,7 +245,7 @@ def fit_on_features(
         )
     finally:
         detector.amp = before
-    kept = directory / "fits"
+    kept = directory / ("fits" if world() == 1 else f"fits-{rank()}-of-{world()}")
     detector.svms, _ = train_svms(cache, cache.classes, svm, seed, kept / "svms.safetensors")
     detector.regressors = fit_box_regressors(
         cache.pairs, pooled, cache.classes, ridge=regression.ridge, whitening=regression.whitening,

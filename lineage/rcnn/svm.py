@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lineage.common.linear import linear
 from lineage.common.resume import Timer
+from lineage.common.together import own_share, summed
 from lineage.rcnn.mining import (
     START,
     ClassProblem,
@@ -68,6 +69,7 @@ def train_svms(
     Args:
         pictures: can be iterated several times; yields one :class:`PictureFeatures` a picture.
         resume: where it is kept, once a minute and at the end, how far mining has come.
+            Several processes share the classes out, and each keeps its own.
     Returns:
         the SVMs, and for the reader {"positives", "hard_negatives", "fits"} a class.
     Raises:
@@ -78,6 +80,7 @@ def train_svms(
     svms = LinearSVMs(problems[0].positives.shape[1], num_classes)
     svms.scale.fill_(scale)
     weights, biases = svms.weight.numpy(), svms.bias.numpy()  # views: fitting writes into the module
+    own = own_share(range(num_classes))
     end = Place(settings.epochs, 0, num_classes)
     start = restore_mining(resume, svms, problems, pictures, scale, end) if resume else START
     timer = Timer()
@@ -97,7 +100,7 @@ def train_svms(
             negative = picture.overlaps < settings.negative_iou  # (R, C)
             # First model: whatever is no positive. A class that was never fitted has no score yet.
             hard = negative & ((scores > settings.hard_above) | np.array([problem.fits == 0 for problem in problems]))
-            for c in range(first, num_classes):
+            for c in (c for c in own if c >= first):
                 problem, (rows,) = problems[c], np.where(hard[:, c])
                 if len(problem.positives) and len(rows):
                     sources = np.stack([np.full_like(rows, number), rows], axis=1)  # (N, 2)
@@ -106,20 +109,20 @@ def train_svms(
                         weights[c], biases[c] = _refit(problem, settings, seed)
                         done(Place(epoch, number, c + 1))
             done(Place(epoch, number + 1, 0))
-    for c in range(start.label if start.epoch == settings.epochs else 0, num_classes):
+    done_before = start.label if start.epoch == settings.epochs else 0
+    for c in (c for c in own if c >= done_before):
         problem = problems[c]
         if len(problem.positives) and (problem.fresh_count or not problem.fits):
             weights[c], biases[c] = _refit(problem, settings, seed)
         elif not len(problem.positives):
             biases[c] = -np.inf  # a class never seen is never detected
-        done(Place(settings.epochs, 0, c + 1))
+        done(Place(settings.epochs, 0, num_classes if c == own[-1] else c + 1))
+    counts = torch.tensor([[len(p.negatives), p.fits] for p in problems]).T.contiguous()  # (2, C)
+    summed([svms.weight, svms.bias])  # what another fits is 0 here
+    summed([counts])
     svms.bias.nan_to_num_(neginf=-1e6)
-    summary = {
-        "positives": [len(p.positives) for p in problems],
-        "hard_negatives": [len(p.negatives) for p in problems],
-        "fits": [p.fits for p in problems],
-    }
-    return svms, summary
+    negatives, fits = counts.tolist()
+    return svms, {"positives": [len(p.positives) for p in problems], "hard_negatives": negatives, "fits": fits}
 
 
 def _start(pictures: Iterable[PictureFeatures], num_classes: int, scale: float) -> list[ClassProblem]:

@@ -61,7 +61,7 @@ def same(a, b):
 def taken(workers, wanted=range(2, 9), **options):
     """The minibatches of some steps, and what the losses would draw."""
     with loaded_ahead(Steps(load, 5, 2, 2, seed=3), wanted, workers, **options) as steps:
-        return [(found.minibatches, torch.rand(3, generator=found.generator)) for found in steps]
+        return [(one.minibatches, torch.stack([torch.rand(3, generator=g) for g in one.generators])) for one in steps]
 
 
 @pytest.fixture
@@ -93,6 +93,15 @@ def test_the_minibatches_of_a_step_are_its_pictures_in_their_order():
     (minibatches, _), *_ = taken(0, range(4, 5))
     seen = [int(target["labels"]) for _, targets, *_ in minibatches for target in targets]
     assert seen == images_of_step(5, 4, 3, 4)
+
+
+def test_a_process_loads_its_own_minibatches_as_one_loads_all():
+    (everything,) = (Steps(load, 5, 2, 3, seed=3)[step] for step in (4,))
+    for own in (range(0, 3, 2), range(1, 3, 2)):
+        part = Steps(load, 5, 2, 3, seed=3, own=own)[4]
+        assert same(part.minibatches, [everything.minibatches[number] for number in own])
+        for number, generator in zip(own, part.generators):
+            assert torch.equal(generator.get_state(), everything.generators[number].get_state())
 
 
 def test_nobody_elses_numbers_are_drawn():

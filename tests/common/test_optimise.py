@@ -223,28 +223,22 @@ def test_an_unknown_optimiser_is_refused_by_name():
 # ---- several minibatches a step -----------------------------------------------------------------
 
 
-def load_noisy(*, indices, generator):
-    return DATA[indices] + 0.1 * torch.rand(len(indices), 4, generator=generator)
-
-
-def losses_of_noisy(model):
-    def losses_of(x, generator):
-        noise = torch.rand(len(x), 4, generator=generator)  # the losses draw as well
-        return {
-            "fit": (model(x) - (x + noise).sum(dim=1, keepdim=True)).square().mean(),
-            "small": model(x).abs().mean(),
-        }
-
-    return losses_of
-
-
 @pytest.mark.parametrize("solver", [SGD, ADAMW])
 def test_minibatches_that_are_accumulated_are_one_of_their_size(solver):
-    """Means over pictures: the same up to rounding, draws included."""
+    """Means over pictures: the same up to rounding."""
+
+    def losses_of(model):
+        def losses(indices, _):
+            x = DATA[indices]
+            fit = (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
+            return {"fit": fit, "small": model(x).abs().mean()}
+
+        return losses
+
     whole, parts = network(), network()
     solvers = replace(solver, images_per_step=6), replace(solver, images_per_step=2, accumulate=3)
     expected, found = (
-        optimise([model], losses_of_noisy(model), len(DATA), one, seed=3, label="t", load=load_noisy)
+        optimise([model], losses_of(model), len(DATA), one, seed=3, label="t")
         for model, one in zip((whole, parts), solvers)
     )
     assert solvers[0].pictures == solvers[1].pictures == 20 * 6
@@ -253,9 +247,26 @@ def test_minibatches_that_are_accumulated_are_one_of_their_size(solver):
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
     other = network()
-    optimise([other], losses_of_noisy(other), len(DATA), replace(solver, images_per_step=2), seed=3, label="t",
-             load=load_noisy)  # fmt: skip
+    optimise([other], losses_of(other), len(DATA), replace(solver, images_per_step=2), seed=3, label="t")
     assert not torch.allclose(other.state_dict()["1.weight"], whole.state_dict()["1.weight"], atol=1e-3)
+
+
+def test_each_minibatch_draws_for_itself():
+    """The first as if it were alone, so that accumulating changes nothing of what it sees."""
+    drawn: dict[int, list[float]] = {}
+
+    def losses_of(model):
+        def losses(indices, generator):
+            drawn.setdefault(id(model), []).append(float(torch.rand((), generator=generator)))
+            return {"small": model(DATA[indices]).abs().mean()}
+
+        return losses
+
+    alone, three = network(), network()
+    for model, count in ((alone, 1), (three, 3)):
+        solver = replace(SGD, steps=4, images_per_step=1, accumulate=count)
+        optimise([model], losses_of(model), len(DATA), solver, seed=3, label="t")
+    assert drawn[id(three)][::3] == drawn[id(alone)] and len(set(drawn[id(three)])) == 12
 
 
 def test_a_shortened_schedule_accumulates_as_before():

@@ -1,0 +1,126 @@
+"""Several processes, as torchrun starts them, come to what one comes to; and a job goes on when one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from share_out import MINIBATCHES, everything
+
+from lineage.common.checkpoint import load_checkpoint
+from lineage.common.together import (
+    apart,
+    as_the_first,
+    gathered,
+    is_first,
+    made_by_first,
+    own_share,
+    rank,
+    summed,
+    world,
+)
+from lineage.data.shapes import write_shapes
+
+HERE = Path(__file__).parent
+# Losses are sums of float32 in another order: of two processes' parts they are the same bits, of three they are not.
+RELATIVE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    write_shapes(folder, trainval=MINIBATCHES, test=1, jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory):
+    """What this process comes to."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = everything(tmp_path_factory.mktemp("alone"), data)
+    torch.set_num_threads(threads)
+    return found
+
+
+def torchrun(count: int, *command: object, restarts: int = 0, **options) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "--max-restarts", restarts]
+    return subprocess.Popen(
+        [sys.executable, *map(str, (*launch, *command))], env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_come_to_what_one_comes_to(count, data, alone, tmp_path):
+    job = torchrun(count, HERE / "share_out.py", tmp_path, data)
+    said, _ = job.communicate(timeout=300)
+    assert job.returncode == 0, said[-3000:]
+    found, facts = load_checkpoint(tmp_path / "result.safetensors")
+    assert facts["world"] == count and found.keys() == alone.keys()
+    for name, tensor in alone.items():
+        if ".loss." in name or ".weights." in name:
+            torch.testing.assert_close(
+                found[name], tensor, rtol=RELATIVE, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
+            )
+        else:  # proposals, SVMs, regressors, detections
+            assert torch.equal(found[name], tensor), name
+    first = {name: tensor[0] for name, tensor in alone.items() if ".loss." in name}
+    assert (first and all(torch.equal(found[name][0], value) for name, value in first.items())) or count > 2
+
+
+def test_one_process_is_a_job_as_well():
+    assert (world(), rank(), is_first()) == (1, 0, True)
+    assert gathered("x") == ["x"] and as_the_first(lambda: 3) == 3 and list(own_share(range(5))) == [0, 1, 2, 3, 4]
+    tensor = torch.ones(3)
+    summed([tensor])
+    assert tensor.tolist() == [1, 1, 1]
+    made = []
+    made_by_first(lambda: made.append(world()))
+    with apart():
+        assert world() == 1 and made == [1]
+
+
+TRAIN = ("-m", "lineage.train", "fast_rcnn", "--steps", "60", "--set", "solver.images_per_step=1", "--proposals", "40")
+
+
+def train(count: int, here: Path, name: str, *more: str, **options) -> subprocess.Popen[str]:
+    cache = ("--cache", here / f"cache-{name}", "-o", here / f"{name}.safetensors", "--data", here / "data")
+    return torchrun(count, *TRAIN, *more, *cache, cwd=here, **options)
+
+
+def test_who_is_killed_ends_the_job_and_the_next_one_goes_on(tmp_path, monkeypatch):
+    """By torchrun's restart, to the weights of a job that nobody disturbed; it says what is wrong in a line."""
+    write_shapes(tmp_path / "data", trainval=4, test=1, jobs=1)
+    expected, disturbed = (train(2, tmp_path, name, "--accumulate", "2", restarts=1) for name in ("whole", "killed"))
+    state = tmp_path / "cache-killed" / "models"
+    deadline = time.monotonic() + 200
+    while not list(state.glob("fast_rcnn*.work")) and time.monotonic() < deadline and disturbed.poll() is None:
+        time.sleep(0.05)
+    (second,) = [pid for pid in processes_of(disturbed.pid) if environment_of(pid).get("RANK") == "1"]
+    os.kill(second, signal.SIGKILL)
+    said = disturbed.communicate(timeout=240)[0]
+    assert disturbed.returncode == 0, said[-3000:]
+    assert expected.communicate(timeout=240) and expected.returncode == 0
+    one, other = (load_checkpoint(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "killed"))
+    assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
+    few = train(2, tmp_path, "few")
+    said = few.communicate(timeout=200)[0]
+    assert few.returncode != 0 and said.count("--accumulate 2 makes them") == 1, said[-3000:]
+
+
+def processes_of(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def environment_of(process: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return dict(pair.decode().partition("=")[::2] for pair in pairs if pair)
