@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from share_out import MINIBATCHES, everything
+from typer.testing import CliRunner
 
+from lineage import train
 from lineage.common.checkpoint import load_checkpoint
 from lineage.common.together import (
     apart,
@@ -87,32 +89,36 @@ def test_one_process_is_a_job_as_well():
         assert world() == 1 and made == [1]
 
 
-TRAIN = ("-m", "lineage.train", "fast_rcnn", "--steps", "60", "--set", "solver.images_per_step=1", "--proposals", "40")
+TRAIN = ["fast_rcnn", "--steps", "60", "--set", "solver.images_per_step=1", "--proposals", "40", "--data", "data"]
 
 
-def train(count: int, here: Path, name: str, *more: str, **options) -> subprocess.Popen[str]:
-    cache = ("--cache", here / f"cache-{name}", "-o", here / f"{name}.safetensors", "--data", here / "data")
-    return torchrun(count, *TRAIN, *more, *cache, cwd=here, **options)
-
-
-def test_who_is_killed_ends_the_job_and_the_next_one_goes_on(tmp_path, monkeypatch):
-    """By torchrun's restart, to the weights of a job that nobody disturbed; it says what is wrong in a line."""
+def test_who_is_killed_ends_the_job_and_torchrun_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    """To those of one process that nobody disturbs: of two minibatches' gradients the sum has one order."""
+    monkeypatch.chdir(tmp_path)
     write_shapes(tmp_path / "data", trainval=4, test=1, jobs=1)
-    expected, disturbed = (train(2, tmp_path, name, "--accumulate", "2", restarts=1) for name in ("whole", "killed"))
-    state = tmp_path / "cache-killed" / "models"
+    options = [*TRAIN, "--accumulate", "2", "--cache"]
+    job = torchrun(2, "-m", "lineage.train", *options, "shared", "-o", "killed.safetensors", restarts=3)
     deadline = time.monotonic() + 200
-    while not list(state.glob("fast_rcnn*.work")) and time.monotonic() < deadline and disturbed.poll() is None:
+    while (
+        not list(Path("shared/models").glob("fast_rcnn*.work")) and time.monotonic() < deadline and job.poll() is None
+    ):
         time.sleep(0.05)
-    (second,) = [pid for pid in processes_of(disturbed.pid) if environment_of(pid).get("RANK") == "1"]
+    (second,) = [pid for pid in processes_of(job.pid) if environment_of(pid).get("RANK") == "1"]
     os.kill(second, signal.SIGKILL)
-    said = disturbed.communicate(timeout=240)[0]
-    assert disturbed.returncode == 0, said[-3000:]
-    assert expected.communicate(timeout=240) and expected.returncode == 0
-    one, other = (load_checkpoint(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "killed"))
+    said = job.communicate(timeout=240)[0]
+    assert job.returncode == 0 and "written: killed.safetensors" in said, said[-3000:]
+    whole = CliRunner().invoke(train.app, [*options, "own", "-o", "whole.safetensors"])
+    assert whole.exit_code == 0, whole.output
+    one, other = (load_checkpoint(f"{name}.safetensors")[0] for name in ("whole", "killed"))
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
-    few = train(2, tmp_path, "few")
-    said = few.communicate(timeout=200)[0]
-    assert few.returncode != 0 and said.count("--accumulate 2 makes them") == 1, said[-3000:]
+
+
+def test_more_processes_than_minibatches_are_refused_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_shapes(tmp_path / "data", trainval=4, test=1, jobs=1)
+    job = torchrun(2, "-m", "lineage.train", *TRAIN, "--cache", "cache")
+    said = job.communicate(timeout=200)[0]
+    assert job.returncode != 0 and said.count("--accumulate 2 makes them") == 1, said[-3000:]
 
 
 def processes_of(parent: int) -> list[int]:
