@@ -241,6 +241,27 @@ def kills_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{total} kills.", "", *facts, "", circumstances_line(results)])
 
 
+def scaling_table(results: dict[str, Any]) -> str:
+    """One and two processes here, and the arithmetic for more machines."""
+    lines = ["| ms a picture | proposals | training | detection |", "|---|---|---|---|"]
+    for name, row in results["scaling"].items():
+        times = (milliseconds(1e3 * row[phase]) for phase in ("proposals", "training", "detection"))
+        lines.append(f"| {' | '.join([name, *times])} |")
+    for data, rows in results["projected"].items():
+        phases = [name for name in next(iter(rows.values())) if name not in ("busy in training", "bottleneck")]
+        head = [f"{data}: machines", *(f"{phase}, h" for phase in phases), "busy in training", "bottleneck"]
+        lines += ["", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+        for machines, row in rows.items():
+            cells = [
+                machines,
+                *(f"{row[phase]:.2g}" for phase in phases),
+                str(row["busy in training"]),
+                row["bottleneck"],
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", circumstances_line(results)])
+
+
 def _yes(fact: bool) -> str:
     return "yes" if fact else "no"
 
@@ -257,6 +278,8 @@ def rendered(results: dict[str, Any]) -> str:
         return comparison_table(results)
     if "capstone" in results:
         return capstone_table(results)
+    if "scaling" in results:
+        return scaling_table(results)
     if "kills" in results:
         return kills_table(results)
     if "peers" in results:

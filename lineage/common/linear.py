@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import time
 from typing import Any
 
@@ -35,14 +36,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.lineage.linear(x, weight, bias)
 
 
+CHOICE = "LINEAGE_ONEDNN"
+
+
 @functools.cache
 def onednn_is_quicker() -> bool:
     """Whether this machine's products are worth the detour; some 50 ms to find out, once a process.
+
+    ``$LINEAGE_ONEDNN`` (0 or 1) decides instead, for two runs on a machine where both are about as quick, which round
+    differently.
 
     The operators themselves are not asked: torch takes two seconds for the first call of one that Python defines.
     """
     if not torch.backends.mkldnn.is_available():
         return False
+    if (said := os.environ.get(CHOICE)) is not None:
+        return said == "1"
     with torch.inference_mode():
         x, weight = torch.zeros(256, 1024), torch.zeros(1024, 1024)
         seconds: dict[Any, float] = {}

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lineage.common.linear import CHOICE, onednn_is_quicker
+
 T = TypeVar("T")
 PATIENCE = timedelta(days=1)  # the first may fit or time something for hours while the others wait
 
@@ -37,6 +39,7 @@ def together() -> Iterator[None]:
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    os.environ.setdefault(CHOICE, as_the_first(lambda: str(int(onednn_is_quicker()))))  # one rounding for all
     try:
         yield
         barrier()  # the first may have more to do, and a process that leaves ends the connections of all
