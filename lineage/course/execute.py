@@ -1,14 +1,19 @@
 """python -m lineage.course.execute FILE LEASH: run the notebook that stands in its input, a stranger's code.
 
 A process of its own, which :mod:`lineage.course.worker` starts in :mod:`lineage.course.sandbox` and may kill. Nothing
-of nbgrader is in its reach: neither scores nor solutions.
+of nbgrader is in its reach: neither scores nor solutions. Answers run in a kernel, tests in
+:mod:`lineage.course.tester`; values pass between them (:mod:`lineage.course.exchange`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import signal
+import socket
+import subprocess
 import sys
 import time
 from typing import Any
@@ -29,6 +34,11 @@ TOO_LONG = "TooLong"
 AGAIN = "tools"  # the id of the cell that is run again before every test, so that nobody's answer can replace it
 BY_HAND = "by-hand"  # the tag of a cell that is for the student alone and is not run here
 MOST_OUTPUT, MOST_OUTPUTS, MOST_ERROR = 300_000, 200, 20_000  # characters a cell, messages, an error; no more is kept
+TOGETHER = (
+    "one-process"  # the tag of a test that runs in the answers' process, since it takes more than values from them
+)
+SERVE = "__import__('lineage.course.exchange', fromlist=['serve']).serve({}, {!r}, globals())"
+SECONDS_TO_START = 120  # that the tests' process has to import what it needs
 SECONDS_TO_STOP = 5  # that a cell has when it was interrupted
 
 
@@ -40,8 +50,9 @@ def execute(notebook: NotebookNode, seconds: float, seconds_a_cell: float) -> st
     """
     client = _Client(notebook, seconds, seconds_a_cell)
     tools = next((cell for cell in notebook.cells if _name(cell) == AGAIN), None)
+    apart = [cell for cell in notebook.cells if _is_apart(cell)]
     stopped = None
-    with client.setup_kernel():
+    with _TestsApart(tools, apart) as tests, client.setup_kernel(pass_fds=[tests.line.fileno()]):
         for index, cell in enumerate(list(notebook.cells)):
             if cell.cell_type != "code" or BY_HAND in cell.metadata.get("tags", ()):
                 continue
@@ -49,14 +60,91 @@ def execute(notebook: NotebookNode, seconds: float, seconds_a_cell: float) -> st
                 if stopped is not None:
                     raise stopped
                 test = mark(cell).get("grade", False)
+                if _is_apart(cell):
+                    tests.run(cell, client, index)
+                    continue
                 if test and tools is not None:
                     client.run(new_code_cell(tools.source), index, remembered=False)
                 client.run(cell, index, remembered=not test)  # or a cell further down could print the hidden tests
             except Stopped as reason:
                 stopped = reason
                 cell.outputs = [*cell.outputs, _error(NOT_RUN, str(reason))]
-            notebook.cells[index] = cell  # nbclient has put there whatever it ran last
+            finally:
+                notebook.cells[index] = cell  # nbclient has put there whatever it ran last
     return None if stopped is None else str(stopped)
+
+
+def _is_apart(cell: NotebookNode) -> bool:
+    """Whether a cell is a test that runs where no answer is."""
+    test = cell.cell_type == "code" and mark(cell).get("grade") and not mark(cell).get("solution")
+    return bool(test) and TOGETHER not in cell.metadata.get("tags", ())
+
+
+class _TestsApart:
+    """The tests' own process, and the line from there to the answers: see :mod:`lineage.course.tester`."""
+
+    def __init__(self, tools: NotebookNode | None, tests: list[NotebookNode]) -> None:
+        self.line, others = socket.socketpair()
+        with others:
+            command = [sys.executable, "-m", "lineage.course.tester", str(others.fileno())]
+            self.process = subprocess.Popen(
+                command if tests else [sys.executable, "-c", "print()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[others.fileno()], text=True,
+            )  # fmt: skip
+        code = {"tools": tools.source if tools else "", "tests": [cell.source for cell in tests]}
+        self._tell(code)
+
+    def __enter__(self) -> _TestsApart:
+        """Wait until nobody can look into that process: then an answer may run.
+
+        Raises:
+            RuntimeError: it does not start.
+        """
+        if not self._said(SECONDS_TO_START):
+            self.__exit__()
+            raise RuntimeError("the tests' own process did not start")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.line.close()
+
+    def run(self, cell: NotebookNode, client: _Client, index: int) -> None:
+        """Run a test there, while the answers' Python serves it; what came of both are the cell's outputs.
+
+        Raises:
+            Stopped: as of :meth:`_Client.run`, or the test has not ended.
+        """
+        name = _name(cell)
+        self._tell([name, cell.source])
+        serving = new_code_cell(SERVE.format(self.line.fileno(), name))
+        try:
+            client.run(serving, index, remembered=False)
+        finally:
+            errors = [out for out in serving.outputs if out.output_type == "error"]
+            cell.outputs = [out for out in serving.outputs if out.output_type != "error"]
+        done = json.loads(self._said(SECONDS_TO_STOP) or "null")
+        if done is None:
+            raise Stopped(f"the test {name} did not end")
+        if done["printed"]:
+            cell.outputs.append(new_output("stream", name="stdout", text=done["printed"]))
+        if errors and errors[-1].ename == TOO_LONG:
+            cell.outputs.append(errors[-1])
+        elif done["error"] is not None:
+            error, message, trace = done["error"]
+            cell.outputs.append(new_output("error", ename=error, evalue=message, traceback=[trace]))
+
+    def _tell(self, order: Any) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: then it says nothing
+            print(json.dumps(order), file=self.process.stdin, flush=True)
+
+    def _said(self, seconds: float) -> str:
+        """What it says next; nothing, if it does not within that time."""
+        assert self.process.stdout is not None
+        there, _, _ = select.select([self.process.stdout], [], [], seconds)
+        return self.process.stdout.readline() if there else ""
 
 
 class Stopped(Exception):

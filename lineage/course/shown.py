@@ -1,8 +1,9 @@
 """What a student gets to see of a run that had hidden tests in it: nothing that could hold their text.
 
-An answer that runs in one process with a hidden test can find its code, and print it or put it into an error's words.
-So of what came out of that run only this is shown: of a hidden test the message that stands in the test itself, and
-which of Python's errors it was. What other cells show comes from a second run, without hidden tests.
+An answer that runs in one process with a hidden test can find its code, and print it or put it into an error's words;
+one that does not still sees what it is called with. So of what came out of that run only this is shown: of a hidden
+test the message that stands in the test itself, and which of Python's errors it was. What other cells show comes from a
+second run, without hidden tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What in a student's code could get at the tests, which run in the same process: for a person to look at."""
+"""What in a student's code tries to get at the tests, for a person to look at: some run in the same process."""
 
 from __future__ import annotations
 

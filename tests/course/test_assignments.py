@@ -6,13 +6,30 @@ import json
 import re
 
 import pytest
-from coursework import ANSWERS, PATHS, SOURCE, failed_tests, graded
+from coursework import ANSWERS, PATHS, SOURCE, apart, failed_apart, failed_tests, graded
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_solutions_score_everything_and_stubs_nothing(path):
     assert failed_tests(path) == set()
     assert failed_tests(path, stubs=True) == graded(path)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_it_is_the_same_where_tests_and_answers_are_two_processes(path):
+    assert failed_apart(path) == {}
+    assert set(failed_apart(path, stubs=True)) == apart(path)
+    for exercise, _, code, _ in {case[0]: case for case in ANSWERS[path.stem].WRONG}.values():  # one an exercise
+        alone = failed_tests(path, {exercise: code}) & apart(path)
+        assert set(failed_apart(path, {exercise: code})) == alone, exercise
+    for exercise, way, code in {case[0]: case for case in ANSWERS[path.stem].RIGHT}.values():
+        assert failed_apart(path, {exercise: code}) == {}, way
+
+
+def test_all_tests_but_those_that_take_a_network_apart_run_apart():
+    assert sum(len(apart(path)) for path in PATHS) == 98
+    (capstone,) = [path for path in PATHS if path.stem == "A7_faster_rcnn"]
+    assert {name.split("-")[0] for name in graded(capstone) - apart(capstone)} == {"rpn", "head", "train"}
 
 
 def cases(kind):

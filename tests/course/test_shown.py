@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from lineage.course import worker
+from lineage.course.execute import TOGETHER
 from lineage.course.sandbox import sandbox
 from lineage.course.shown import for_the_student
 
@@ -44,9 +45,9 @@ ANSWERS = {
 }
 
 
-def mark(name):
+def mark(name, *tags):
     roles = {"grade": True, "solution": False, "locked": True, "points": 1}
-    return {"nbgrader": {"grade_id": name, **roles, "schema_version": 3, "task": False}}
+    return {"nbgrader": {"grade_id": name, **roles, "schema_version": 3, "task": False}, "tags": [*tags]}
 
 
 def cell(source, metadata=None, outputs=()):
@@ -64,8 +65,8 @@ def shown(cells, run_again=lambda notebook: pytest.fail("was run again")):
 def test_a_hidden_test_is_never_shown():
     cells = [cell(FIND)]
     for number, answer in enumerate(ANSWERS.values()):
-        cells += [cell(answer), cell(TEST, mark(f"hidden{number}")), cell("print(code(), 'the end')")]
-        cells += [cell("assert add(1, 2) == 4, code()", mark(f"visible{number}"))]
+        cells += [cell(answer), cell(TEST, mark(f"hidden{number}", TOGETHER)), cell("print(code(), 'the end')")]
+        cells += [cell("assert add(1, 2) == 4, code()", mark(f"visible{number}", TOGETHER))]
     notebook = nbformat.v4.new_notebook(cells=cells)
     worker.run_apart(notebook, JOB)
     for number, words in enumerate(ANSWERS):  # each did get at it
