@@ -179,7 +179,7 @@ def test_a_step_moves_weights_and_biases_at_the_papers_rate(generation, name, st
         return {"toy": layer(torch.ones(1, 1).double()).sum()}  # both gradients are 1
 
     history = History("toy", [solver.rate(step) for step in range(solver.steps)], done=step)
-    _step([layer], losses_of, solver, make_optimiser([layer], solver), history, Loaded([None], torch.Generator()))
+    _step([layer], losses_of, solver, make_optimiser([layer], solver), history, Loaded([None], [torch.Generator()]))
     assert 3 - layer.weight.item() == pytest.approx(rate * (1 + 5e-4 * 3), rel=1e-2)
     assert 3 - layer.bias.item() == pytest.approx(2 * rate, rel=1e-2)
 

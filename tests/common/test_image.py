@@ -22,13 +22,14 @@ sides = st.integers(8, 120)
 
 def test_every_picture_of_a_list_is_checked_and_gets_its_own_proposals():
     good, bad = torch.zeros(3, 4, 4), torch.full((3, 4, 4), 7.0)
-    found = detect_each(lambda image, boxes: {"boxes": boxes}, [good, good], [torch.ones(1, 4), torch.ones(2, 4)])
+    box = torch.tensor([[1.0, 1, 3, 3]])
+    found = detect_each(lambda image, boxes: {"boxes": boxes}, [good, good], [box, box.repeat(2, 1)])
     assert [len(one["boxes"]) for one in found] == [1, 2]
     assert detect_each(lambda image, boxes: {"boxes": boxes}, [good], None) == [{"boxes": None}]
     with pytest.raises(ValueError, match=r"got values in 7\.\.7"):
         detect_each(lambda image, boxes: {}, [good, bad], None)
     with pytest.raises(ValueError):
-        detect_each(lambda image, boxes: {}, [good, good], [torch.ones(1, 4)])
+        detect_each(lambda image, boxes: {}, [good, good], [box])
 
 
 @given(sides, sides, st.sampled_from([None, 16, 61, 150]), st.sampled_from([40, 100, 500]), boxes(low=1))
