@@ -207,7 +207,7 @@ def _stat(pid):
 def test_ctrl_c_leaves_the_state_and_no_process(tmp_path, kill):
     """Pressed in a terminal it reaches all processes. Whoever kills the parent alone leaves none either."""
     script = textwrap.dedent("""
-        import multiprocessing, sys, time, torch
+        import multiprocessing, signal, sys, time, torch
         from pathlib import Path
         from lineage.common.optimise import Solver, optimise
         from lineage.common.running import Running
@@ -221,6 +221,7 @@ def test_ctrl_c_leaves_the_state_and_no_process(tmp_path, kill):
             if step >= 3:
                 time.sleep(0.2)
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whoever was started in the background
         layer = torch.nn.Linear(1, 1)
         solver = Solver("sgd", 0.1, steps=1000, images_per_step=1, weight_decay=0.0)
         optimise(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ from lineage.common.together import (
 from lineage.data.shapes import write_shapes
 
 HERE = Path(__file__).parent
-# Gradients are sums of float32 in another order; AdamW makes a step of a gradient near 0, whatever its size.
-LOSS, WEIGHT = 1e-4, 1e-3
+# Gradients are sums of float32 in another order, and AdamW makes a whole step of a gradient near 0: up to 2 % of a layer's
+# bias. With the other processes' gradients left out losses differ by 2 to 40 %, and weights by up to their whole size.
+LOSS, WEIGHTS = 1e-4, 5e-2
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +46,17 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
     """What this process comes to."""
+    with one_thread():
+        return everything(tmp_path_factory.mktemp("alone"), data)
+
+
+@contextmanager
+def one_thread():
+    """As each process of a job here: two threads add in another order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    found = everything(tmp_path_factory.mktemp("alone"), data)
+    yield
     torch.set_num_threads(threads)
-    return found
 
 
 def torchrun(count: int, *command: object, restarts: int = 0, **options) -> subprocess.Popen[str]:
@@ -72,7 +80,7 @@ def test_processes_come_to_what_one_comes_to(count, data, alone, tmp_path):
         if ".loss." in name:
             assert found[name].tolist() == pytest.approx(tensor.tolist(), rel=LOSS), name
         elif ".weights." in name:
-            assert (found[name] - tensor).abs().max() <= WEIGHT, name
+            assert (found[name] - tensor).norm() <= WEIGHTS * tensor.norm(), name
         else:  # proposals, SVMs, regressors, detections
             assert torch.equal(found[name], tensor), name
 
@@ -107,7 +115,8 @@ def test_who_is_killed_ends_the_job_and_torchrun_goes_on_to_the_same_weights(tmp
     os.kill(second, signal.SIGKILL)
     said = job.communicate(timeout=240)[0]
     assert job.returncode == 0 and "written: killed.safetensors" in said, said[-3000:]
-    whole = CliRunner().invoke(train.app, [*options, "own", "-o", "whole.safetensors"])
+    with one_thread():
+        whole = CliRunner().invoke(train.app, [*options, "own", "-o", "whole.safetensors"])
     assert whole.exit_code == 0, whole.output
     one, other = (load_checkpoint(f"{name}.safetensors")[0] for name in ("whole", "killed"))
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
