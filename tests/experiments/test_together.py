@@ -31,8 +31,8 @@ from lineage.common.together import (
 from lineage.data.shapes import write_shapes
 
 HERE = Path(__file__).parent
-# Gradients are sums of float32 in another order, and AdamW makes a whole step of a gradient near 0: up to 2 % of a layer's
-# bias. With the other processes' gradients left out losses differ by 2 to 40 %, and weights by up to their whole size.
+# Gradients are sums of float32 in another order, and AdamW makes a whole step of a gradient near 0: up to 2 % of a
+# layer's bias. Without the other processes' gradients losses differ by 2 to 40 %, weights by up to their whole size.
 LOSS, WEIGHTS = 1e-4, 5e-2
 
 
