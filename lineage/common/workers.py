@@ -22,12 +22,19 @@ def in_processes(
     """
     from joblib import Parallel, delayed
 
+    here = os.getcwd()
     # What is handed over goes through pipes: files in /dev/shm would outlive a process that is killed.
     parallel = Parallel(
         n_jobs=jobs or os.cpu_count() or 1, return_as="generator" if ordered else "generator_unordered",
         max_nbytes=None, initializer=_end_with, initargs=(os.getpid(),),
     )  # fmt: skip
-    return iter(parallel(delayed(work)(*task) for task in tasks))
+    return iter(parallel(delayed(_work_in)(here, work, task) for task in tasks))
+
+
+def _work_in(folder: str, work: Callable[..., T], task: tuple[Any, ...]) -> T:
+    """Processes are kept from one call to the next, and relative paths are meant from where the caller is now."""
+    os.chdir(folder)
+    return work(*task)
 
 
 def _end_with(parent: int) -> None:

@@ -63,3 +63,10 @@ def test_whoever_is_killed_leaves_no_process_and_no_shared_memory(tmp_path):
     while (any(map(alive, workers)) or set(Path("/dev/shm").iterdir()) - shared) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(alive, workers)) and not set(Path("/dev/shm").iterdir()) - shared
+
+
+def test_relative_paths_are_meant_from_where_the_caller_is(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert {*in_processes(os.getcwd, [()] * 4, jobs=2)} == {str(tmp_path / name)}

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from lineage import train
 from lineage.common.checkpoint import load_checkpoint
+from lineage.common.linear import CHOICE, onednn_is_quicker
 from lineage.common.together import (
     apart,
     as_the_first,
@@ -46,21 +47,25 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
     """What this process comes to."""
-    with one_thread():
+    with like_a_process_of_a_job():
         return everything(tmp_path_factory.mktemp("alone"), data)
 
 
 @contextmanager
-def one_thread():
-    """As each process of a job here: two threads add in another order."""
+def like_a_process_of_a_job():
+    """One thread, as two add in another order, and no library chosen by a measurement."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    onednn_is_quicker.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CHOICE, "0")
+        yield
+    onednn_is_quicker.cache_clear()
     torch.set_num_threads(threads)
 
 
 def torchrun(count: int, *command: object, restarts: int = 0, **options) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", CHOICE: "0"}
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, sys.path)])
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "--max-restarts", restarts]
     return subprocess.Popen(
@@ -115,7 +120,7 @@ def test_who_is_killed_ends_the_job_and_torchrun_goes_on_to_the_same_weights(tmp
     os.kill(second, signal.SIGKILL)
     said = job.communicate(timeout=240)[0]
     assert job.returncode == 0 and "written: killed.safetensors" in said, said[-3000:]
-    with one_thread():
+    with like_a_process_of_a_job():
         whole = CliRunner().invoke(train.app, [*options, "own", "-o", "whole.safetensors"])
     assert whole.exit_code == 0, whole.output
     one, other = (load_checkpoint(f"{name}.safetensors")[0] for name in ("whole", "killed"))
