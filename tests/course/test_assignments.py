@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -15,14 +16,19 @@ def test_solutions_score_everything_and_stubs_nothing(path):
     assert failed_tests(path, stubs=True) == graded(path)
 
 
+def some(by_exercise):
+    """Of every third exercise; with $LINEAGE_WHOLE of all: minutes, as two processes start for each."""
+    return list(by_exercise.values())[:: 1 if os.environ.get("LINEAGE_WHOLE") else 3]
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_it_is_the_same_where_tests_and_answers_are_two_processes(path):
     assert failed_apart(path) == {}
     assert set(failed_apart(path, stubs=True)) == apart(path)
-    for exercise, _, code, _ in {case[0]: case for case in ANSWERS[path.stem].WRONG}.values():  # one an exercise
+    for exercise, _, code, _ in some({case[0]: case for case in ANSWERS[path.stem].WRONG}):  # one an exercise
         alone = failed_tests(path, {exercise: code}) & apart(path)
         assert set(failed_apart(path, {exercise: code})) == alone, exercise
-    for exercise, way, code in {case[0]: case for case in ANSWERS[path.stem].RIGHT}.values():
+    for exercise, way, code in some({case[0]: case for case in ANSWERS[path.stem].RIGHT}):
         assert failed_apart(path, {exercise: code}) == {}, way
 
 
