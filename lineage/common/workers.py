@@ -22,18 +22,19 @@ def in_processes(
     """
     from joblib import Parallel, delayed
 
-    here = os.getcwd()
+    parent, here = os.getpid(), os.getcwd()
     # What is handed over goes through pipes: files in /dev/shm would outlive a process that is killed.
     parallel = Parallel(
         n_jobs=jobs or os.cpu_count() or 1, return_as="generator" if ordered else "generator_unordered",
-        max_nbytes=None, initializer=_end_with, initargs=(os.getpid(),),
+        max_nbytes=None, initializer=_end_with, initargs=(parent,),
     )  # fmt: skip
-    return iter(parallel(delayed(_work_in)(here, work, task) for task in tasks))
+    return iter(parallel(delayed(_work_for)(parent, here, work, task) for task in tasks))
 
 
-def _work_in(folder: str, work: Callable[..., T], task: tuple[Any, ...]) -> T:
-    """Processes are kept from one call to the next, and relative paths are meant from where the caller is now."""
-    os.chdir(folder)
+def _work_for(parent: int, folder: str, work: Callable[..., T], task: tuple[Any, ...]) -> T:
+    """Processes are kept from one call to the next, and relative paths are meant from where the caller was at it."""
+    if os.getpid() != parent:  # the caller's own folder is the caller's business
+        os.chdir(folder)
     return work(*task)
 
 

@@ -70,3 +70,9 @@ def test_relative_paths_are_meant_from_where_the_caller_is(tmp_path, monkeypatch
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         assert {*in_processes(os.getcwd, [()] * 4, jobs=2)} == {str(tmp_path / name)}
+
+
+def test_the_callers_own_folder_is_left_alone(tmp_path, monkeypatch):
+    found = in_processes(os.getcwd, [()], jobs=1)
+    monkeypatch.chdir(tmp_path)
+    assert [*found] == [str(tmp_path)] and os.getcwd() == str(tmp_path)

@@ -57,11 +57,13 @@ def like_a_process_of_a_job():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     onednn_is_quicker.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CHOICE, "0")
-        yield
-    onednn_is_quicker.cache_clear()
-    torch.set_num_threads(threads)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(CHOICE, "0")
+            yield
+    finally:
+        onednn_is_quicker.cache_clear()
+        torch.set_num_threads(threads)
 
 
 def torchrun(count: int, *command: object, restarts: int = 0, **options) -> subprocess.Popen[str]:
@@ -123,9 +125,6 @@ def test_who_is_killed_ends_the_job_and_torchrun_goes_on_to_the_same_weights(tmp
     (second,) = [pid for pid in processes_of(job.pid) if environment_of(pid).get("RANK") == "1"]
     os.kill(second, signal.SIGKILL)
     said = job.communicate(timeout=240)[0]
-    if "connectFullMesh failed" in said:  # seen once in four: gloo met an address from before; one starts it once more
-        job = torchrun(2, "-m", "lineage.train", *options, "shared", "-o", "killed.safetensors")
-        said = job.communicate(timeout=240)[0]
     assert job.returncode == 0 and "written: killed.safetensors" in said, said[-3000:]
     with like_a_process_of_a_job():
         whole = CliRunner().invoke(train.app, [*options, "own", "-o", "whole.safetensors"])
